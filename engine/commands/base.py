@@ -1,0 +1,95 @@
+"""Command: a typed, validated request with one handler."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.jobs.context import Where
+from engine.results import Result, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.events import Event
+    from engine.inference.pool import ModelPool
+    from engine.jobs.context import CancelToken, JobContext
+    from engine.jobs.queue import JobQueue
+    from engine.search.reader import Reader
+    from engine.store.workspace import Workspace
+
+Effect = Literal["read", "write", "compute", "network", "publish"]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a Command that answers at once works with. ``emit`` streams to the caller (``TokenDelta``,
+    ``PassagesFound``); ``publish`` tells everybody (``CatalogChanged``)."""
+
+    workspace: Workspace
+    queue: JobQueue
+    models: ModelPool
+    reader: Reader
+    emit: Callable[[Event], None]
+    publish: Callable[[Event], None]
+    cancel: CancelToken
+
+
+class Command(BaseModel):
+    """A request. The docstring is its help; fields are its words, flags, form and JSON schema.
+
+    ``words`` names the positional fields in order; if the last one is named in ``rest``, it takes all that
+    remains of the line. ``examples`` are shown in the help and teach the assistant.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verb: ClassVar[str] = ""
+    effect: ClassVar[Effect] = "read"
+    words: ClassVar[tuple[str, ...]] = ()
+    rest: ClassVar[bool] = False
+    examples: ClassVar[tuple[str, ...]] = ()
+    completes: ClassVar[dict[str, str]] = {}
+    """What a field's value is a name of, for completion: ``{"model": "models", "on": "datasets"}``; also files, jobs, runs."""
+
+    def title(self) -> str:
+        """A short name for a list: the verb and its first word."""
+        first = str(getattr(self, self.words[0])) if self.words else ""
+        return f"{self.verb} {first}".strip()
+
+
+class Now(Command):
+    """A Command that answers at once (or streams its answer)."""
+
+    @abstractmethod
+    def run(self, desk: Desk) -> Result:
+        """Answer. Raises ``BitternError``."""
+
+
+class Work(Command):
+    """A Command that becomes a job. ``slot`` is the queue it waits in; ``where`` says what runs it.
+
+    ``thread``: light work (a download). ``warm``: a child forked from a server that has the heavy libraries
+    loaded and the Hub switched off. ``fresh``: a new child process, for what needs the network.
+    """
+
+    slot: ClassVar[Literal["compute", "io"]] = "compute"
+    where: ClassVar[Where] = "warm"
+
+    def prepare(self, desk: Desk) -> Work:
+        """Check against the workspace and fill in what was left open, before anything is queued.
+
+        Raises ``BitternError`` for what can be known to fail now, so that nobody waits for it. The returned
+        Command is the one that is stored, so that it means the same tomorrow.
+        """
+        return self
+
+    @abstractmethod
+    def work(self, job: JobContext) -> Result:
+        """Do it. Call ``job.check()`` at every step. Raises ``BitternError``; ``Stopped`` when asked to stop."""
+
+
+__all__ = ["Command", "Desk", "Effect", "Field", "Now", "Result", "Table", "Where", "Work"]

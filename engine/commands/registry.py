@@ -1,0 +1,67 @@
+"""Every verb and where its Command lives. Modules are loaded on first use."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from engine.errors import JobError, NotFound
+
+if TYPE_CHECKING:
+    from engine.commands.base import Command, Work
+
+VERBS: dict[str, str] = {
+    # data
+    "add": "engine.commands.data:Add",
+    "datasets": "engine.commands.data:Datasets",
+    "show": "engine.commands.data:Show",
+    "forget": "engine.commands.data:Forget",
+    # search and answers
+    "index": "engine.commands.search:Index",
+    "search": "engine.commands.search:Search",
+    "similar": "engine.commands.search:Similar",
+    "ask": "engine.commands.search:Ask",
+    # models and chat
+    "models": "engine.commands.models:Models",
+    "pull": "engine.commands.models:Pull",
+    "use": "engine.commands.models:Use",
+    "chat": "engine.commands.chat:Chat",
+    "clear": "engine.commands.chat:Clear",
+    # training and evaluation
+    "train": "engine.commands.training:Train",
+    "evaluate": "engine.commands.evaluation:Evaluate",
+    "runs": "engine.commands.evaluation:Runs",
+    "compare": "engine.commands.evaluation:Compare",
+    # jobs
+    "jobs": "engine.commands.jobs:Jobs",
+    "job": "engine.commands.jobs:Job",
+    "logs": "engine.commands.jobs:Logs",
+    "pause": "engine.commands.jobs:Pause",
+    "resume": "engine.commands.jobs:Resume",
+    "cancel": "engine.commands.jobs:Cancel",
+    "move": "engine.commands.jobs:Move",
+    # the workspace
+    "setup": "engine.commands.system:Setup",
+    "doctor": "engine.commands.system:Doctor",
+    "disk": "engine.commands.system:Disk",
+}
+
+
+@cache
+def command(verb: str) -> type[Command]:
+    """The Command class of a verb. Raises ``NotFound`` with near matches."""
+    try:
+        module, name = VERBS[verb].split(":")
+    except KeyError:
+        raise NotFound.named("command", verb, VERBS, "`help` lists them.") from None
+    found: type[Command] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def restore(verb: str, values: dict[str, Any]) -> Work:
+    """The Command of a stored job. Raises ``JobError`` when this version can no longer read it."""
+    try:
+        return cast("Work", command(verb).model_validate(values))
+    except (ValueError, NotFound) as error:
+        raise JobError(f"This job was written by another version of Bittern: {error}", "Cancel it and start it again.") from None

@@ -1,0 +1,206 @@
+"""The engine's front door: open a workspace, run Commands, follow what happens."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from engine.bus import Bus
+from engine.commands.base import Command, Desk, Now, Work
+from engine.commands.complete import complete
+from engine.commands.parse import from_argv, from_line
+from engine.devices import prepare_environment
+from engine.errors import BitternError, Stopped, explain
+from engine.events import CallFinished, CatalogChanged, Event
+from engine.jobs import journal, process
+from engine.jobs.context import CancelToken
+from engine.jobs.queue import JobQueue
+from engine.paths import default_home
+from engine.results import Result
+from engine.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from engine.inference.pool import ModelPool
+    from engine.search.reader import Reader
+    from engine.store.datasets import DatasetRecord
+    from engine.store.jobs import JobRecord
+    from engine.store.models import ModelRecord
+    from engine.store.runs import RunRecord
+    from engine.store.sessions import MessageRecord
+
+log = logging.getLogger(__name__)
+LOADER = "engine.commands.registry:restore"
+
+
+class Engine:
+    """One open workspace. Every method may be called from any thread; none but ``run`` and ``close`` takes long."""
+
+    def __init__(self, root: Path | None = None, *, everything: bool = False, warm: bool = False) -> None:
+        """``everything``: run whatever job is queued in the workspace, not only this process's own. ``warm``: load
+        the heavy libraries in the background now. Raises ``WorkspaceError``."""
+        prepare_environment()
+        self.workspace = Workspace((root or default_home()).expanduser().resolve())
+        self._log_to_file()
+        self.bus = Bus()
+        self.queue = JobQueue(self.workspace, self.bus, LOADER, everything=everything)
+        self._warm = warm
+        self._tickets = itertools.count(1)
+        self._calls: dict[str, CancelToken] = {}
+        if warm and self.workspace.settings.runner == "child":
+            process.warm_up(self.workspace.paths.logs / "warm.log")
+        self.queue.start()
+
+    # -- Commands ---------------------------------------------------------------------------------------------
+
+    def parse(self, line: str) -> Command:
+        """Raises ``WordsError``."""
+        return from_line(line)
+
+    def parse_words(self, words: Sequence[str]) -> Command:
+        """Raises ``WordsError``."""
+        return from_argv(words)
+
+    def run(self, command: Command, emit: Callable[[Event], None] | None = None, cancel: CancelToken | None = None) -> Result:
+        """Answer a Command, on the caller's thread; a ``Work`` is queued, and the answer names its job.
+
+        Raises ``BitternError``.
+        """
+        desk = Desk(
+            workspace=self.workspace, queue=self.queue, models=self.models, reader=self.reader,
+            emit=emit or self.bus.publish, publish=self.bus.publish, cancel=cancel or CancelToken(),
+        )  # fmt: skip
+        if isinstance(command, Work):
+            record = self.queue.submit(command.prepare(desk))
+            return Result(f"Job {record.id} is queued: {record.title}.", {"job": record.id}, opens=f"job:{record.id}")
+        return cast("Now", command).run(desk)
+
+    def submit(self, command: Work, after: Sequence[str] = ()) -> JobRecord:
+        """Queue a job behind others, with no check beforehand (they may have to make what it needs)."""
+        return self.queue.submit(command, after)
+
+    def dispatch(self, command: Command) -> str:
+        """Answer a Command on a thread of the engine; its ticket is the ``job`` of the events that follow.
+
+        The last of them is ``CallFinished``, with the result or the error.
+        """
+        ticket = f"call-{next(self._tickets)}"
+        token = self._calls[ticket] = CancelToken()
+
+        def emit(event: Event) -> None:
+            self.bus.publish(replace(event, job=ticket))
+
+        def answer() -> None:
+            try:
+                result = self.run(command, emit, token)
+                emit(CallFinished(verb=command.verb, result=result.as_dict()))
+            except Stopped:
+                emit(CallFinished(verb=command.verb, result=Result("Stopped.").as_dict()))
+            except BaseException as error:
+                if not isinstance(error, BitternError):
+                    log.exception("%s failed", command.verb)
+                emit(CallFinished(verb=command.verb, error=explain(error).as_dict()))
+            finally:
+                del self._calls[ticket]
+
+        threading.Thread(target=answer, name=ticket, daemon=True).start()
+        return ticket
+
+    def stop(self, ticket: str) -> None:
+        """Stop a dispatched Command; a streamed answer keeps what it has."""
+        if token := self._calls.get(ticket):
+            token.ask("cancel")
+
+    def complete(self, line: str) -> list[tuple[str, str]]:
+        """What the last word of ``line`` may become, each with a word of help."""
+        return complete(line, self.names)
+
+    # -- What a face shows -------------------------------------------------------------------------------------
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Hear every event, on the thread it happens on; returns the function that ends it."""
+        return self.bus.subscribe(callback)
+
+    def names(self, kind: str) -> list[str]:
+        """The names there are of a kind: datasets, models, jobs, runs."""
+        if kind == "jobs":
+            return [record.id for record in self.jobs()]
+        if kind == "runs":
+            return [record.id for record in self.runs()]
+        return {"datasets": self.workspace.datasets.names, "models": self.workspace.models.names}.get(kind, list)()
+
+    def datasets(self) -> list[DatasetRecord]:
+        return self.workspace.datasets.all()
+
+    def model_records(self) -> list[ModelRecord]:
+        return self.workspace.models.all()
+
+    def jobs(self) -> list[JobRecord]:
+        return self.workspace.jobs.all()
+
+    def job(self, job_id: str) -> JobRecord:
+        return self.workspace.jobs.get(job_id)
+
+    def runs(self) -> list[RunRecord]:
+        return self.workspace.runs.all()
+
+    def history(self, session: str) -> list[MessageRecord]:
+        return self.workspace.sessions.messages(session)
+
+    def events_of(self, job_id: str) -> list[Event]:
+        """Everything a job has said so far, oldest first."""
+        return [event for event, _ in journal.read(self.workspace.paths.job(job_id) / "events.jsonl")]
+
+    def window(self, dataset: str, split: str, start: int, count: int) -> list[dict[str, Any]]:
+        """Rows ``start`` to ``start + count`` of a split, read from the memory-mapped file."""
+        from engine.data.rows import window
+
+        return window(self.workspace.datasets.get(dataset), split, start, count)
+
+    def current(self, kind: str) -> str:
+        """The name in use: ``model``, ``dataset`` or ``session``."""
+        return self.workspace.recall(kind)
+
+    def choose(self, kind: str, name: str) -> None:
+        """Use a model or a dataset from now on."""
+        self.workspace.remember(kind, name)
+        self.bus.publish(CatalogChanged(what="settings", name=kind))
+
+    # -- Warm things ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def models(self) -> ModelPool:
+        from engine.inference.pool import ModelPool
+
+        return ModelPool(self.workspace, hosted=self._warm)
+
+    @cached_property
+    def reader(self) -> Reader:
+        from engine.search.reader import Reader
+
+        return Reader(self.workspace, hosted=self._warm)
+
+    def close(self, wait: float = 30.0) -> None:
+        """Pause what this process runs, each job at a checkpoint, and free everything."""
+        for token in list(self._calls.values()):
+            token.ask("cancel")
+        self.queue.close(wait)
+        for name in ("models", "reader"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+        self.workspace.close()
+
+    def _log_to_file(self) -> None:
+        root = logging.getLogger("engine")
+        if not any(isinstance(handler, logging.FileHandler) for handler in root.handlers):
+            handler = logging.FileHandler(self.workspace.paths.logs / "bittern.log", encoding="utf-8", delay=True)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+            root.addHandler(handler)
+            root.setLevel(logging.INFO)
+            root.propagate = False

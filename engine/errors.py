@@ -1,0 +1,127 @@
+"""One tree of errors. Each has a title, a message that names the thing and the place, and a way out."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class BitternError(Exception):
+    """Something a person can read and act on. Never shown as a traceback."""
+
+    title = "Something went wrong"
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def as_dict(self) -> dict[str, Any]:
+        """The stable JSON form: ``error``, ``title``, ``message``, ``hint``."""
+        return {"error": type(self).__name__, "title": self.title, "message": self.message, "hint": self.hint}
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class WordsError(BitternError):
+    """A line that cannot be read as a Command. ``start``/``end`` point at the word, in characters of ``line``."""
+
+    title = "I can't read that line"
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "", *, line: str = "", start: int = 0, end: int = 0) -> None:
+        super().__init__(message, hint)
+        self.line, self.start, self.end = line, start, end
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "line": self.line, "start": self.start, "end": self.end}
+
+
+class NotFound(BitternError):
+    """A name that is not in the workspace; ``hint`` carries the near matches."""
+
+    title = "Not found"
+    exit_code = 2
+
+    @classmethod
+    def named(cls, kind: str, name: str, known: Iterable[str], otherwise: str = "") -> NotFound:
+        """An error for ``name`` that suggests near matches among ``known``, or else says ``otherwise``."""
+        return cls(f"There is no {kind} called “{name}”.", did_you_mean(name, known) or otherwise)
+
+
+class DataError(BitternError):
+    """A file or dataset that cannot be used as asked; the message has file, line and column where they are known."""
+
+    title = "This data can't be used"
+
+
+class ModelError(BitternError):
+    """A model that cannot be found, loaded, converted or run."""
+
+    title = "This model can't be used"
+
+
+class HubError(BitternError):
+    """The Hub is away, refuses, or has no such repository."""
+
+    title = "The Hub did not help"
+
+
+class DiskFull(BitternError):
+    """No room left; everything written so far has been kept or taken back."""
+
+    title = "The disk is full"
+
+
+class WorkspaceError(BitternError):
+    """The workspace folder or its database cannot be opened."""
+
+    title = "The workspace can't be opened"
+
+
+class JobError(BitternError):
+    """A job cannot do what was asked of it in its present state, or its process died."""
+
+    title = "The job did not finish"
+
+
+class Stopped(Exception):
+    """Control flow, not an error: the work was asked to stop and did. ``how`` is ``cancel`` or ``pause``."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """“Did you mean a or b?”, or an empty string when nothing is near."""
+    near = get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else ""
+
+
+def from_dict(data: dict[str, Any]) -> BitternError:
+    """The error that :meth:`BitternError.as_dict` described, for errors that crossed a process boundary."""
+    for cls in (BitternError, *BitternError.__subclasses__()):
+        if cls.__name__ == data.get("error"):
+            return cls(str(data.get("message", "")), str(data.get("hint", "")))
+    return BitternError(str(data.get("message", "")), str(data.get("hint", "")))
+
+
+def explain(error: BaseException) -> BitternError:
+    """Any exception as one that a person can read; known kinds get a way out, the rest point at the log."""
+    import errno
+
+    if isinstance(error, BitternError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"No space left while writing {error.filename or 'a file'}.", "Free some space, then resume the job.")
+    if isinstance(error, PermissionError):
+        return BitternError(f"No permission for {error.filename}.", "Choose another folder or change its rights.")
+    if isinstance(error, MemoryError):
+        return BitternError("Memory ran out.", "Try a smaller batch, a shorter length, or close other programs.")
+    return BitternError(f"{type(error).__name__}: {error}", "The log has the details: see `bittern doctor`.")

@@ -1,0 +1,1 @@
+"""Talking to models: one Protocol, three backends."""

@@ -1,0 +1,155 @@
+"""A helper process that holds something warm (a model, an encoder with its indexes) and answers calls.
+
+The screen's own process never imports torch: whatever needs it lives behind a ``Host``. One call at a time;
+a method that returns an iterator is streamed. Everything that crosses is JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import queue
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.devices import prepare_environment
+from engine.errors import BitternError, ModelError, explain, from_dict
+from engine.jobs.context import CancelToken
+from engine.jobs.process import Channel, become_child, describe_exit, listen, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+
+class Host:
+    """Calls the methods of ``factory(**config)`` in a child process; each takes ``cancel`` and JSON keywords.
+
+    With ``inside`` the object lives in this process (a single command, the ``thread`` runner).
+    """
+
+    def __init__(self, factory: str, config: dict[str, Any], log: Path, *, inside: bool = False) -> None:
+        self._factory, self._config, self._log, self._inside = factory, config, log, inside
+        self._lock = threading.Lock()
+        self._process: BaseProcess | None = None
+        self._channel: Channel | None = None
+        self._object: Any = None
+
+    def call(self, method: str, cancel: CancelToken | None = None, **values: Any) -> Any:
+        """The method's answer. Raises what it raises, or ``ModelError`` when its process died."""
+        answer = None
+        for answer in self.stream(method, cancel, **values):
+            pass
+        return answer
+
+    def stream(self, method: str, cancel: CancelToken | None = None, **values: Any) -> Iterator[Any]:
+        """The method's items as they come. ``cancel`` is passed on; the method ends its stream early then."""
+        cancel = cancel or CancelToken()
+        with self._lock:
+            if self._inside:
+                self._object = self._object or _build(self._factory, self._config)
+                yield from _items(getattr(self._object, method)(cancel=cancel, **values))
+                return
+            yield from self._over_the_pipe(method, cancel, values)
+
+    def close(self) -> None:
+        """End the process and free what it holds."""
+        process, channel, self._process, self._channel = self._process, self._channel, None, None
+        self._object = None
+        if channel is not None:
+            channel.close()
+        if process is not None:
+            process.join(1)
+            if process.is_alive():
+                process.kill()
+
+    def _over_the_pipe(self, method: str, cancel: CancelToken, values: dict[str, Any]) -> Iterator[Any]:
+        channel = self._ready()
+        told = finished = False
+        try:
+            channel.send({"method": method, "values": values})
+            while True:
+                if cancel.asked and not told:
+                    told = True
+                    channel.send({"cancel": cancel.how})
+                message = channel.receive(timeout=0.05)
+                if message is None:
+                    continue
+                if "item" in message:
+                    yield message["item"]
+                elif "error" in message:
+                    finished = True
+                    raise from_dict(message["error"])
+                elif "end" in message:
+                    finished = True
+                    return
+        except (EOFError, OSError):
+            finished = True
+            code = self._process.exitcode if self._process else None
+            self.close()
+            raise ModelError(f"The model's process is gone: {describe_exit(code)}.", "Try again: it is loaded afresh. A smaller model needs less memory.") from None
+        finally:
+            if not finished:
+                # The consumer left in the middle of a stream: read it to its end, so that the next call starts clean.
+                self._drain(channel, told)
+
+    def _drain(self, channel: Channel, told: bool) -> None:
+        with suppress(EOFError, OSError):
+            if not told:
+                channel.send({"cancel": "cancel"})
+            while True:
+                message = channel.receive(timeout=30)
+                if message is None or "end" in message or "error" in message:
+                    return
+
+    def _ready(self) -> Channel:
+        if self._process is None or not self._process.is_alive() or self._channel is None:
+            self.close()
+            self._process, self._channel = start(host_main, (self._factory, self._config, str(self._log)), "warm")
+        return self._channel  # type: ignore[return-value]
+
+
+def _build(factory: str, config: dict[str, Any]) -> Any:
+    module, name = factory.split(":")
+    return getattr(importlib.import_module(module), name)(**config)
+
+
+def _items(answer: Any) -> Iterator[Any]:
+    if hasattr(answer, "__next__"):
+        yield from answer
+    else:
+        yield answer
+
+
+def host_main(connection: Connection, factory: str, config: dict[str, Any], log: str) -> None:
+    """The helper's whole life."""
+    prepare_environment()
+    become_child(Path(log))
+    channel = Channel(connection)
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    current = [CancelToken()]
+
+    def heard(message: dict[str, Any]) -> None:
+        if "cancel" in message:
+            current[0].ask("cancel")
+        else:
+            # A new token before the request is queued: a cancel that follows it must find it.
+            message["token"] = current[0] = CancelToken()
+            requests.put(message)
+
+    listen(channel, heard)
+    held: Any = None
+    while True:
+        request = requests.get()
+        try:
+            held = held or _build(factory, config)
+            for item in _items(getattr(held, request["method"])(cancel=request["token"], **request["values"])):
+                channel.send({"item": item})
+            channel.send({"end": True})
+        except Exception as error:
+            if not isinstance(error, BitternError):
+                traceback.print_exc()
+            channel.send({"error": explain(error).as_dict()})

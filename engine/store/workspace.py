@@ -1,0 +1,50 @@
+"""A workspace: its folder, its settings and its tables. What every room of the engine is handed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.errors import WorkspaceError
+from engine.paths import Paths
+from engine.settings import Settings
+from engine.store.database import Database
+from engine.store.datasets import DatasetTable
+from engine.store.indexes import IndexTable
+from engine.store.jobs import JobTable
+from engine.store.models import ModelTable
+from engine.store.runs import RunTable
+from engine.store.sessions import SessionTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Workspace:
+    """Opened by each process on its own (a job's child too); SQLite keeps them from harming each other."""
+
+    def __init__(self, root: Path, settings: Settings | None = None) -> None:
+        """Raises ``WorkspaceError`` when the folder cannot be made or read."""
+        self.paths = Paths(root)
+        try:
+            self.paths.make()
+        except OSError as error:
+            raise WorkspaceError(f"{root}: {error.strerror}.", "Choose another folder with --workspace DIR or BITTERN_HOME.") from None
+        self.settings = settings or Settings.load(root)
+        self.database = Database(self.paths.database)
+        self.datasets = DatasetTable(self.database)
+        self.models = ModelTable(self.database)
+        self.indexes = IndexTable(self.database)
+        self.jobs = JobTable(self.database)
+        self.runs = RunTable(self.database)
+        self.sessions = SessionTable(self.database)
+
+    def recall(self, key: str, otherwise: str = "") -> str:
+        """A remembered choice: ``model``, ``dataset``, ``session``, …"""
+        row = self.database.row("SELECT value FROM settings WHERE key = ?", key)
+        return str(row["value"]) if row else otherwise
+
+    def remember(self, key: str, value: str) -> None:
+        self.database.write("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", key, value)
+
+    def close(self) -> None:
+        self.database.close()
