@@ -1,0 +1,1 @@
+"""Models on disk: the starters, what a person brings, and how each is loaded."""

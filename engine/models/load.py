@@ -1,0 +1,115 @@
+"""From a record to files, and from files to a model in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ModelError, explain
+
+if TYPE_CHECKING:
+    from engine.store.models import ModelRecord
+    from engine.store.workspace import Workspace
+
+PAD_TOKENS = ("<|endoftext|>", "<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<unk>")
+"""Tokens that may pad, best first: never the end-of-turn token, or training would mask it and never learn to stop."""
+
+
+def resolve(workspace: Workspace, record: ModelRecord) -> tuple[Path, Path | None]:
+    """``(folder, adapter)``: the transformers folder of a model, and the PEFT folder to put on it.
+
+    Raises ``ModelError`` when the files are gone, or when only a GGUF is there (see ``convert.trainable_folder``);
+    ``NotFound`` when an adapter's base is not in the workspace.
+    """
+    if record.kind != "adapter":
+        return _folder(record), None
+    adapter = Path(record.folder)
+    if not (adapter / "adapter_config.json").is_file():
+        raise ModelError(
+            f"The adapter “{record.name}” has no adapter_config.json in {adapter}.", "Train it again, or bring it back with: pull FOLDER."
+        )
+    return _folder(workspace.models.get(record.base)), adapter
+
+
+def _folder(record: ModelRecord) -> Path:
+    if not record.folder:
+        raise ModelError(f"“{record.name}” is a GGUF file only.", "Training or evaluating it converts it once: train or evaluate it, then try again.")
+    folder = Path(record.folder)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"“{record.name}” has no config.json in {folder}.", f"Its files were moved or removed: pull {record.source} again.")
+    return folder
+
+
+def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = None) -> tuple[Any, Any]:
+    """``(model, tokenizer)`` of a causal language model, on the CPU, in ``eval`` mode.
+
+    ``dtype`` is a torch dtype's name, such as ``float32``; ``None`` keeps the one in the files. With ``adapter`` the
+    model is a ``PeftModel`` whose adapter is called ``default`` and is frozen. The pad token differs from the stop
+    token. Raises ``ModelError``.
+    """
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto", use_safetensors=True, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise cannot_load(folder, error) from error
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    for config in (model.config, model.generation_config):
+        config.pad_token_id = tokenizer.pad_token_id
+    if adapter is not None:
+        model = attach(model, adapter)
+    return model.eval(), tokenizer
+
+
+def attach(model: Any, adapter: Path) -> Any:
+    """The model with a PEFT adapter on it. Raises ``ModelError`` when the adapter was made for another model."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"The adapter in {adapter} does not fit its model: {first_line(error)}", "Use it with the model it was trained on."
+        ) from error
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder, with a pad token that is not its stop token. Raises ``ModelError``."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise cannot_load(folder, error) from error
+    separate_pad(tokenizer)
+    return tokenizer
+
+
+def separate_pad(tokenizer: Any) -> None:
+    """Give a tokenizer a pad token that is not its stop token; a new one where it has none to spare."""
+    if tokenizer.pad_token is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return
+    vocabulary = tokenizer.get_vocab()
+    spare = next((token for token in PAD_TOKENS if token in vocabulary and token != tokenizer.eos_token), None)
+    if spare is not None:
+        tokenizer.pad_token = spare
+    else:
+        tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+
+
+def cannot_load(folder: Path, error: Exception) -> ModelError:
+    """What went wrong while loading ``folder``, in a line, with a way out."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return ModelError(f"{folder}: {explain(error).message}", "Check the disk, or pull the model again.")
+    return ModelError(
+        f"The model in {folder} can't be loaded: {first_line(error)}",
+        "Check that its files are complete and in the safetensors format, or pull it again.",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what a library said, without its paragraphs of advice."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
