@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 
 def prepare_environment() -> None:
@@ -34,10 +36,8 @@ def cores() -> int:
 
 def step_back(niceness: int) -> None:
     """Lower this process's priority, so that the screen and the chat stay quick beside a heavy job."""
-    try:
+    with suppress(AttributeError, OSError):  # Windows has no nice; a sandbox may refuse it
         os.nice(niceness)
-    except (AttributeError, OSError):  # Windows has no nice; a sandbox may refuse it
-        pass
 
 
 def torch_device() -> str:
@@ -63,10 +63,9 @@ def bf16_pays() -> bool:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
+        flags = next((line for line in Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines() if line.startswith("flags")), "")
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags

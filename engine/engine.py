@@ -42,9 +42,10 @@ LOADER = "engine.commands.registry:restore"
 class Engine:
     """One open workspace. Every method may be called from any thread; none but ``run`` and ``close`` takes long."""
 
-    def __init__(self, root: Path | None = None, *, everything: bool = False, warm: bool = False) -> None:
+    def __init__(self, root: Path | None = None, *, everything: bool = False, warm: bool = False, working: bool = True) -> None:
         """``everything``: run whatever job is queued in the workspace, not only this process's own. ``warm``: load
-        the heavy libraries in the background now. Raises ``WorkspaceError``."""
+        the heavy libraries in the background now. ``working``: run jobs at all, or only queue them. Raises
+        ``WorkspaceError``."""
         prepare_environment()
         self.workspace = Workspace((root or default_home()).expanduser().resolve())
         self._log_to_file()
@@ -55,7 +56,8 @@ class Engine:
         self._calls: dict[str, CancelToken] = {}
         if warm and self.workspace.settings.runner == "child":
             process.warm_up(self.workspace.paths.logs / "warm.log")
-        self.queue.start()
+        if working:
+            self.queue.start()
 
     # -- Commands ---------------------------------------------------------------------------------------------
 
@@ -84,6 +86,12 @@ class Engine:
     def submit(self, command: Work, after: Sequence[str] = ()) -> JobRecord:
         """Queue a job behind others, with no check beforehand (they may have to make what it needs)."""
         return self.queue.submit(command, after)
+
+    def first_run(self) -> list[str]:
+        """In a workspace where nothing was ever done, start bringing the starter; returns the ids of its jobs."""
+        if self.jobs() or self.model_records():
+            return []
+        return list(self.run(from_line("setup")).data["jobs"])
 
     def dispatch(self, command: Command) -> str:
         """Answer a Command on a thread of the engine; its ticket is the ``job`` of the events that follow.
@@ -161,7 +169,8 @@ class Engine:
         """Rows ``start`` to ``start + count`` of a split, read from the memory-mapped file."""
         from engine.data.rows import window
 
-        return window(self.workspace.datasets.get(dataset), split, start, count)
+        rows: list[dict[str, Any]] = window(self.workspace.datasets.get(dataset), split, start, count)
+        return rows
 
     def current(self, kind: str) -> str:
         """The name in use: ``model``, ``dataset`` or ``session``."""

@@ -106,10 +106,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def from_dict(data: dict[str, Any]) -> BitternError:
     """The error that :meth:`BitternError.as_dict` described, for errors that crossed a process boundary."""
-    for cls in (BitternError, *BitternError.__subclasses__()):
-        if cls.__name__ == data.get("error"):
-            return cls(str(data.get("message", "")), str(data.get("hint", "")))
-    return BitternError(str(data.get("message", "")), str(data.get("hint", "")))
+    kinds: dict[str, type[BitternError]] = {cls.__name__: cls for cls in BitternError.__subclasses__()}
+    return kinds.get(str(data.get("error")), BitternError)(str(data.get("message", "")), str(data.get("hint", "")))
 
 
 def explain(error: BaseException) -> BitternError:

@@ -67,7 +67,7 @@ def write_atomic(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -84,6 +84,6 @@ def replace_folder(temporary: Path, final: Path) -> None:
 
     old = final.with_name(f".old-{final.name}-{os.getpid()}")
     if final.exists():
-        os.replace(final, old)
-    os.replace(temporary, final)
+        final.replace(old)
+    temporary.replace(final)
     shutil.rmtree(old, ignore_errors=True)

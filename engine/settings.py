@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from engine.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Settings(BaseSettings):
@@ -17,7 +19,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BITTERN_", frozen=True, extra="ignore")
 
-    runner: Literal["child", "thread"] = Field("child", description="Where heavy jobs run: a low-priority child process, or the worker thread itself (for debuggers)")
+    runner: Literal["child", "thread"] = Field(
+        "child", description="Where heavy jobs run: a low-priority child process, or the worker thread itself (for debuggers)"
+    )
     threads: int = Field(0, ge=0, description="CPU threads for models; 0 means one for each core")
     niceness: int = Field(10, ge=0, le=19, description="How far heavy jobs step back for the screen and the chat")
     hub: Literal["auto", "off"] = Field("auto", description="Whether to look for the Hugging Face Hub at all")
@@ -28,11 +32,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # init_settings carry the file's values, and the environment wins over the file.
         return env_settings, init_settings

@@ -79,7 +79,7 @@ class Work(Command):
     slot: ClassVar[Literal["compute", "io"]] = "compute"
     where: ClassVar[Where] = "warm"
 
-    def prepare(self, desk: Desk) -> Work:
+    def prepare(self, desk: Desk) -> Work:  # noqa: ARG002
         """Check against the workspace and fill in what was left open, before anything is queued.
 
         Raises ``BitternError`` for what can be known to fail now, so that nobody waits for it. The returned

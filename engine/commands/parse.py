@@ -121,7 +121,9 @@ def _read(words: list[Word], line: str) -> Command:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         place = places.get(name, verb)
-        raise WordsError(f"{name.replace('_', '-')}: {_plain(first['msg'])}", f"Usage: {usage(cls)}", line=line, start=place.start, end=place.end) from None
+        raise WordsError(
+            f"{name.replace('_', '-')}: {_plain(first['msg'])}", f"Usage: {usage(cls)}", line=line, start=place.start, end=place.end
+        ) from None
 
 
 def _collect(cls: type[Command], words: list[Word], line: str) -> tuple[dict[str, Any], dict[str, Word]]:

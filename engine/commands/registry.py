@@ -43,6 +43,7 @@ VERBS: dict[str, str] = {
     "move": "engine.commands.jobs:Move",
     # the workspace
     "setup": "engine.commands.system:Setup",
+    "guide": "engine.commands.system:Guide",
     "doctor": "engine.commands.system:Doctor",
     "disk": "engine.commands.system:Disk",
 }

@@ -40,10 +40,8 @@ class Host:
 
     def call(self, method: str, cancel: CancelToken | None = None, **values: Any) -> Any:
         """The method's answer. Raises what it raises, or ``ModelError`` when its process died."""
-        answer = None
-        for answer in self.stream(method, cancel, **values):
-            pass
-        return answer
+        answers = list(self.stream(method, cancel, **values))
+        return answers[-1] if answers else None
 
     def stream(self, method: str, cancel: CancelToken | None = None, **values: Any) -> Iterator[Any]:
         """The method's items as they come. ``cancel`` is passed on; the method ends its stream early then."""
@@ -90,7 +88,9 @@ class Host:
             finished = True
             code = self._process.exitcode if self._process else None
             self.close()
-            raise ModelError(f"The model's process is gone: {describe_exit(code)}.", "Try again: it is loaded afresh. A smaller model needs less memory.") from None
+            raise ModelError(
+                f"The model's process is gone: {describe_exit(code)}.", "Try again: it is loaded afresh. A smaller model needs less memory."
+            ) from None
         finally:
             if not finished:
                 # The consumer left in the middle of a stream: read it to its end, so that the next call starts clean.
@@ -109,7 +109,7 @@ class Host:
         if self._process is None or not self._process.is_alive() or self._channel is None:
             self.close()
             self._process, self._channel = start(host_main, (self._factory, self._config, str(self._log)), "warm")
-        return self._channel  # type: ignore[return-value]
+        return self._channel
 
 
 def _build(factory: str, config: dict[str, Any]) -> Any:

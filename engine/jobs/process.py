@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from engine.jobs.context import Where
 
 _warm_lock = threading.Lock()
-_preloading = False
 
 
 def warm_up(log: Path) -> None:
@@ -27,14 +26,11 @@ def warm_up(log: Path) -> None:
 
     Without this call the server starts bare, and each child loads what it needs: right for a single command.
     """
-    global _preloading
     if sys.platform == "win32":
         return
     with _warm_lock:
         os.environ["BITTERN_WARM_LOG"] = str(log)
-        if not _preloading:
-            _preloading = True
-            multiprocessing.set_forkserver_preload(["engine.jobs.warm"])
+        multiprocessing.set_forkserver_preload(["engine.jobs.warm"])
         from multiprocessing import forkserver
 
         forkserver.ensure_running()

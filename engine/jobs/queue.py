@@ -171,8 +171,8 @@ class JobQueue:
             self._poked.clear()
             try:
                 for job_id, request in self._workspace.jobs.beat(self.busy()).items():
-                    if request in ("cancel", "pause") and job_id in self._tokens:
-                        self._tokens[job_id].ask(request)
+                    if request and job_id in self._tokens:
+                        self._tokens[job_id].ask("cancel" if request == "cancel" else "pause")
                 if time.monotonic() - last_reap > 3.0:
                     last_reap = time.monotonic()
                     for job_id in self._workspace.jobs.reap():

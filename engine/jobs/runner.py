@@ -46,9 +46,7 @@ def run(loader: str, record: JobRecord, workspace: Workspace, emit: Callable[[Ev
     return _run_in_child(loader, record, request.where, workspace, emit, token)
 
 
-def _run_in_child(
-    loader: str, record: JobRecord, where: Where, workspace: Workspace, emit: Callable[[Event], None], token: CancelToken
-) -> Result:
+def _run_in_child(loader: str, record: JobRecord, where: Where, workspace: Workspace, emit: Callable[[Event], None], token: CancelToken) -> Result:
     process, channel = start(child_main, (loader, str(workspace.paths.root), record.id), where)
     asked = ""
     asked_at = 0.0

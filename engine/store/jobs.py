@@ -107,7 +107,10 @@ class JobTable:
             found = tx.execute("SELECT state FROM jobs WHERE id = ?", (earlier,)).fetchone()
             state = found["state"] if found else "cancelled"
             if state in ("failed", "cancelled"):
-                error = JobError(f"Job {earlier}, which this one needs, {state if state == 'failed' else 'was cancelled'}.", f"Resume it, then this: resume {earlier}")
+                error = JobError(
+                    f"Job {earlier}, which this one needs, {state if state == 'failed' else 'was cancelled'}.",
+                    f"Resume it, then this: resume {earlier}",
+                )
                 tx.execute("UPDATE jobs SET state = 'failed', finished = ?, error = ? WHERE id = ?", (now(), json.dumps(error.as_dict()), row["id"]))
                 return False
             if state != "done":
@@ -118,10 +121,12 @@ class JobTable:
         """Renew this process's leases on ``ids``; returns what each is asked to do."""
         if not ids:
             return {}
-        marks = ",".join("?" * len(ids))
         with self._db.transaction() as tx:
-            tx.execute(f"UPDATE jobs SET beat = ? WHERE state = 'running' AND pid = ? AND id IN ({marks})", (time.time(), os.getpid(), *ids))
-            return {str(row["id"]): row["request"] for row in tx.execute(f"SELECT id, request FROM jobs WHERE id IN ({marks})", tuple(ids))}
+            asked = {}
+            for job_id in ids:
+                tx.execute("UPDATE jobs SET beat = ? WHERE state = 'running' AND pid = ? AND id = ?", (time.time(), os.getpid(), job_id))
+                asked[job_id] = str(tx.execute("SELECT request FROM jobs WHERE id = ?", (job_id,)).fetchone()["request"])
+            return asked
 
     def finish(self, job_id: str, state: State, summary: str = "", error: dict[str, Any] | None = None) -> None:
         self._db.write(

@@ -1,0 +1,139 @@
+"""The Command that trains."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.commands.base import Desk, Field, Work
+from engine.errors import BitternError, DataError, ModelError, NotFound
+
+if TYPE_CHECKING:
+    from engine.jobs.context import JobContext
+    from engine.results import Result
+    from engine.store.datasets import DatasetRecord
+    from engine.store.models import ModelRecord
+    from engine.training.spec import TrainSpec
+
+CHAT_SHAPES = ("conversation", "instruction", "classification")
+
+
+class Train(Work):
+    """Fine-tune a model on a dataset.
+
+    A chat model learns to answer as the rows do (recipe sft: LoRA, loss on the answer and its stop token); an encoder
+    becomes a classifier (recipe classify). The base model is left as it is; what was learned becomes a new model.
+    What is left open gets a default that suits the recipe. A stopped training goes on from its last checkpoint, to
+    the same losses.
+    """
+
+    verb = "train"
+    effect = "compute"
+    words = ("base",)
+    examples = ("train smollm2 --on tickets", "train smollm2 --on tickets --epochs 3 --rank 16", "train minilm --on banking77")
+    completes = {"base": "models", "on": "datasets"}
+
+    base: str = Field(description="The model to start from")
+    on: str = Field(description="The dataset to learn from")
+    recipe: Literal["auto", "sft", "classify"] = Field("auto", description="sft: answers of a chat model; classify: one label for each text")
+    epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 4 for classify)")
+    max_steps: int | None = Field(None, ge=1, description="Stop after so many steps, whatever the epochs say")
+    rows: int | None = Field(None, ge=1, description="Learn from so many rows only, drawn with the seed")
+    learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate")
+    batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass")
+    grad_accumulation: int = Field(1, ge=1, description="Batches in one optimiser step")
+    max_length: int | None = Field(None, ge=8, description="Longest row in tokens; a longer one loses the start of its prompt")
+    method: Literal["auto", "lora", "full"] = Field("auto", description="lora: a small adapter; full: every weight")
+    rank: int = Field(8, ge=1, description="LoRA's rank")
+    alpha: int = Field(16, ge=1, description="LoRA's alpha: the adapter is scaled by alpha / rank")
+    seed: int = Field(0, ge=0, description="Decides the order of rows, dropout and new weights")
+    split: str = Field("", description="The split to learn from (train, or the first)")
+    eval_rows: int | None = Field(None, ge=1, description="Held-out rows that the loss is measured on")
+    eval_steps: int | None = Field(None, ge=1, description="Steps between measures of the held-out loss")
+    save_steps: int | None = Field(None, ge=1, description="Steps between checkpoints; left open, one about every 45 seconds")
+    name: str = Field("", description="What the trained model is called (BASE-DATASET)")
+
+    def title(self) -> str:
+        return f"train {self.base} on {self.on}"
+
+    def prepare(self, desk: Desk) -> Train:
+        workspace = desk.workspace
+        base, dataset = workspace.models.get(self.base), workspace.datasets.get(self.on)
+        chosen = _recipe(base, dataset) if self.recipe == "auto" else self.recipe
+        _check(chosen, base, dataset)
+        split = self.split or ("train" if "train" in dataset.splits else next(iter(dataset.splits), ""))
+        if split not in dataset.splits:
+            raise NotFound.named("split", split, dataset.splits, f"“{dataset.name}” has {', '.join(dataset.splits)}.")
+        if not dataset.splits[split]:
+            raise DataError(f"“{dataset.name}/{split}” is empty: there is nothing to learn from.", "Add rows, or choose another with --split.")
+        ready = self.model_copy(update={"recipe": chosen, "split": split, "name": self.name or _free_name(desk, f"{self.base}-{self.on}")})
+        if self.name:
+            _check_name(desk, self.name)
+        ready.spec(dataset)  # Says now what would be wrong later.
+        return ready
+
+    def spec(self, dataset: DatasetRecord) -> TrainSpec:
+        """The complete training: what was asked, and the recipe's defaults for the rest."""
+        from engine.training.rows import held_out_split
+        from engine.training.spec import DEFAULTS, TrainSpec
+
+        if self.recipe == "auto":
+            raise BitternError("This training has not chosen its recipe.", "Give --recipe sft or --recipe classify.")
+        asked: dict[str, Any] = {
+            "epochs": self.epochs, "max_steps": self.max_steps, "rows": self.rows, "learning_rate": self.learning_rate,
+            "batch_size": self.batch_size, "grad_accumulation": self.grad_accumulation, "max_length": self.max_length,
+            "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "seed": self.seed,
+            "split": self.split, "eval_rows": self.eval_rows, "eval_steps": self.eval_steps, "save_steps": self.save_steps,
+        }  # fmt: skip
+        given = {name: value for name, value in asked.items() if value is not None}
+        values = {**DEFAULTS[self.recipe], **given}
+        held_out = held_out_split(dataset.splits, self.split)
+        return TrainSpec.model_validate(
+            {**values, "recipe": self.recipe, "base": self.base, "dataset": self.on, "name": self.name, "held_out": held_out}
+        )
+
+    def work(self, job: JobContext) -> Result:
+        from engine.training.loop import clean, fine_tune
+
+        result = fine_tune(job, self.spec(job.workspace.datasets.get(self.on)))
+        clean(job)
+        return result
+
+
+def _recipe(base: ModelRecord, dataset: DatasetRecord) -> Literal["sft", "classify"]:
+    """What one would do with this model and this data."""
+    return "classify" if base.kind in ("encoder", "classifier") else "sft"
+
+
+def _check(recipe: str, base: ModelRecord, dataset: DatasetRecord) -> None:
+    if base.kind == "adapter":
+        raise ModelError(f"“{base.name}” is an adapter on “{base.base}”.", f"Train its base: train {base.base} --on {dataset.name}")
+    if recipe == "sft" and base.kind in ("encoder", "classifier"):
+        raise ModelError(f"“{base.name}” is an {base.kind}: it cannot write answers.", "Use a chat model, or --recipe classify.")
+    if recipe == "sft" and dataset.shape not in CHAT_SHAPES:
+        raise DataError(
+            f"“{dataset.name}” has the shape {dataset.shape}: its rows have no answer to learn.",
+            "Training a chat model needs messages, a prompt and a completion, or a text and a label.",
+        )
+    if recipe == "classify":
+        missing = [role for role in ("text", "label") if not dataset.columns.get(role)]
+        if missing or dataset.shape != "classification":
+            raise DataError(
+                f"“{dataset.name}” has the shape {dataset.shape}" + (f" and no {' or '.join(missing)} column." if missing else "."),
+                f"A classifier needs a text and a label column; it has: {', '.join(dataset.features)}.",
+            )
+
+
+def _check_name(desk: Desk, name: str) -> None:
+    if not re.fullmatch(r"[\w][\w.\-]*", name):
+        raise BitternError(f"“{name}” cannot be a model's name.", "Use letters, digits, dots, dashes and underscores.")
+    if desk.workspace.models.find(name) is not None:
+        raise BitternError(f"There is a model called “{name}” already.", "Choose another with --name.")
+
+
+def _free_name(desk: Desk, wanted: str) -> str:
+    """``wanted``, or ``wanted-2``, … when a model has that name or a waiting training will."""
+    taken = set(desk.workspace.models.names())
+    taken |= {str(job.command.get("name", "")) for job in desk.workspace.jobs.all() if job.verb == "train" and job.state not in ("done", "cancelled")}
+    plain = re.sub(r"[^\w.\-]+", "-", wanted).strip("-.") or "model"
+    return next(name for name in (plain, *(f"{plain}-{n}" for n in range(2, 10_000))) if name not in taken)

@@ -1,0 +1,290 @@
+"""Running a Command with no screen: follow its job or its stream, then show the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from engine import events
+from engine.commands.base import Work
+from engine.commands.jobs import say
+from engine.errors import BitternError, JobError, from_dict
+from engine.results import Result, Table
+from tui.cli import DONE, FAILED, INTERRUPTED, Options, open_engine, print_json, show_error
+from tui.text import clean, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.commands.base import Command
+    from engine.engine import Engine
+
+OVER = ("done", "failed", "cancelled", "paused", "interrupted")
+
+
+def run_command(options: Options) -> int:
+    """Answer one Command, or follow the jobs that it starts to their ends."""
+    engine = open_engine(options, working=not options.detach)
+    try:
+        command = engine.parse_words(options.words)
+        with hearing(engine) as heard:
+            result = _answer(engine, command, heard, options)
+            started = _jobs_of(result)
+            if not started:
+                show(result, options)
+                return DONE
+            if options.detach:
+                detach(engine)
+                show(result, options)
+                return DONE
+            if isinstance(command, Work) or command.verb in ("setup", "resume"):
+                return follow(engine, started, heard, options)
+            show(result, options)
+            return DONE
+    finally:
+        engine.close()
+
+
+def _jobs_of(result: Result) -> list[str]:
+    found = result.data.get("jobs", [result.data["job"]] if "job" in result.data else [])
+    return [job for job in found if isinstance(job, str)]
+
+
+def _answer(engine: Engine, command: Command, heard: queue.SimpleQueue[events.Event], options: Options) -> Result:
+    """The Command's answer; a streamed one is written as it comes. Raises ``BitternError``."""
+    ticket = engine.dispatch(command)
+    wrote = False
+    try:
+        while True:
+            try:
+                event = heard.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if event.job != ticket:
+                continue
+            if isinstance(event, events.TokenDelta) and not options.json:
+                wrote = True
+                sys.stdout.write(clean(event.text))
+                sys.stdout.flush()
+            elif isinstance(event, events.CallFinished):
+                break
+    except KeyboardInterrupt:
+        engine.stop(ticket)
+        raise
+    finally:
+        if wrote:
+            print()
+    if event.error:
+        raise from_dict(event.error)
+    return Result.from_dict(event.result or {})
+
+
+@contextmanager
+def hearing(engine: Engine) -> Iterator[queue.SimpleQueue[events.Event]]:
+    """A queue of everything the engine says meanwhile."""
+    heard: queue.SimpleQueue[events.Event] = queue.SimpleQueue()
+    unsubscribe = engine.subscribe(heard.put)
+    try:
+        yield heard
+    finally:
+        unsubscribe()
+
+
+def follow(engine: Engine, jobs: list[str], heard: queue.SimpleQueue[events.Event], options: Options) -> int:
+    """Show what the jobs say until the last is over; returns the exit status.
+
+    Ctrl+C pauses what runs here (a checkpoint is written) and leaves the rest queued.
+    """
+    screen = Progress(options)
+    try:
+        while any(engine.job(job).state not in OVER for job in jobs):
+            try:
+                event = heard.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if event.job in jobs:
+                screen.tell(event, engine.job(event.job).title)
+        while not heard.empty():
+            event = heard.get()
+            if event.job in jobs:
+                screen.tell(event, engine.job(event.job).title)
+    except KeyboardInterrupt:
+        screen.clear()
+        print("Stopping at the next step, with a checkpoint …", file=sys.stderr)
+        for job in jobs:
+            if engine.job(job).state in ("running", "queued"):
+                engine.workspace.jobs.ask(job, "pause")
+        engine.close()
+        for job in jobs:
+            print(f"Job {job} is {engine.job(job).state}. Go on with: bittern resume {job}", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        screen.clear()
+    return _conclude(engine, jobs, options)
+
+
+def _conclude(engine: Engine, jobs: list[str], options: Options) -> int:
+    status = DONE
+    for job in jobs:
+        record = engine.job(job)
+        if record.state == "done":
+            result = Result.from_dict(json.loads((engine.workspace.paths.job(job) / "result.json").read_text("utf-8")))
+            show(Result(result.summary, {"job": job, "state": "done", **result.data}, result.table, result.body), options)
+            continue
+        status = FAILED
+        if record.state == "failed":
+            error = JobError(record.error.get("message", ""), record.error.get("hint", ""))
+            error.title = record.error.get("title", error.title)
+            show_error(error, as_json=options.json)
+        else:
+            show_error(JobError(f"Job {job} is {record.state}.", f"Go on with: bittern resume {job}"), as_json=options.json)
+    return status
+
+
+class Progress:
+    """Job events on stderr: one living line in a terminal, a line now and then in a pipe."""
+
+    def __init__(self, options: Options) -> None:
+        self._quiet = options.quiet or options.json
+        self._living = sys.stderr.isatty()
+        self._said = 0.0
+        self._open = False
+
+    def tell(self, event: events.Event, title: str) -> None:
+        if self._quiet:
+            return
+        if isinstance(event, events.JobProgress):
+            wait = 0.1 if self._living else 5.0
+            if time.monotonic() - self._said < wait and event.done != event.total:
+                return
+            self._said = time.monotonic()
+            self._line(f"{clean(title)}: {describe(event)}")
+        elif text := say(event):
+            if isinstance(event, (events.JobFinished, events.JobFailed)):
+                return
+            self.clear()
+            print(f"{clean(title)}: {clean(text)}", file=sys.stderr)
+
+    def clear(self) -> None:
+        if self._open:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._open = False
+
+    def _line(self, text: str) -> None:
+        if self._living:
+            sys.stderr.write("\r\x1b[K" + one_line(text, shutil.get_terminal_size().columns - 1))
+            sys.stderr.flush()
+            self._open = True
+        else:
+            print(text, file=sys.stderr)
+
+
+def describe(event: events.JobProgress) -> str:
+    """``120 of 400 steps (30%), 2.1 steps/s, 2 min left``."""
+    parts = [f"{event.done:,.0f}" + (f" of {event.total:,.0f} {event.unit} ({event.done / event.total:.0%})" if event.total else f" {event.unit}")]
+    if event.note:
+        parts.insert(0, clean(event.note))
+    if event.rate:
+        parts.append(f"{event.rate:,.3g} {event.unit}/s")
+    if event.eta is not None:
+        parts.append(f"{duration(event.eta)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def show(result: Result, options: Options) -> None:
+    """A result on stdout."""
+    if options.json:
+        print_json({"summary": result.summary, **result.data})
+        return
+    if result.table and result.table.rows:
+        print(draw(result.table, shutil.get_terminal_size((120, 24)).columns))
+    if result.body:
+        print(clean(result.body))
+    print(clean(result.summary))
+
+
+def draw(table: Table, width: int) -> str:
+    """A table as plain text; in a terminal too narrow for it, the widest columns give way."""
+    rows = [table.columns, *table.rows]
+    cells = [[" ".join(clean(cell).split()) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+    room = max(40, width) - 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > 8:
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+    lines = ["  ".join(one_line(cell, w).ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+    if any(table.columns):
+        lines.insert(1, "  ".join("─" * w for w in widths))
+    else:
+        lines.pop(0)
+    return "\n".join(lines)
+
+
+def detach(engine: Engine) -> None:
+    """Start a worker that outlives this process and this terminal."""
+    root = engine.workspace.paths.root
+    with (root / "logs" / "work.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "tui", "--workspace", str(root), "work"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ.copy(),
+        )  # fmt: skip
+
+
+def work(options: Options) -> int:
+    """Run what is queued or was interrupted until nothing is left; paused jobs that carry a request to go on, too."""
+    engine = open_engine(options, everything=True, warm=True)
+    try:
+        for record in engine.jobs():
+            if record.state == "interrupted":
+                engine.queue.resume(record.id)
+        with hearing(engine) as heard:
+            screen = Progress(options)
+            while any(record.state in ("queued", "running") for record in engine.jobs()):
+                try:
+                    event = heard.get(timeout=0.5)
+                except queue.Empty:
+                    continue
+                if event.job and not isinstance(event, events.CatalogChanged):
+                    screen.tell(event, event.job)
+        return DONE
+    except KeyboardInterrupt:
+        print("Pausing what runs …", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        engine.close()
+
+
+def tour(options: Options) -> int:
+    """Walk the main job, telling each step and its result in plain words."""
+    from engine.tour import steps
+
+    engine = open_engine(options, everything=True, warm=True)
+    began = time.monotonic()
+    try:
+        for step in steps(engine):
+            if options.json:
+                print_json({"step": step.number, "title": step.title, "says": step.says, "seconds": round(time.monotonic() - began, 1), **step.data})
+            else:
+                print(clean(step.says) if step.says else f"\n{step.number}. {clean(step.title)}", flush=True)
+        return DONE
+    except BitternError as error:
+        show_error(error, as_json=options.json)
+        return FAILED
+    finally:
+        engine.close()
