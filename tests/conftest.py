@@ -76,3 +76,24 @@ def with_starter(starter: Path, home: Path) -> Path:
     theirs.close()
     ours.close()
     return home
+
+
+@pytest.fixture
+def tiny_home(home: Path) -> Path:
+    """A workspace with ``tiny`` (a small random chat model with dropout in its adapter's path) and the rows ``lines``."""
+    from engine.engine import Engine
+    from tests.fakes.follow import finish
+    from tests.fakes.tiny import chat_model, instruction_rows
+
+    folder = chat_model(home.parent / "tiny")
+    file = home.parent / "lines.jsonl"
+    file.write_text(instruction_rows(80), encoding="utf-8")
+    opened = Engine(home, everything=True)
+    try:
+        finish(opened, opened.run(opened.parse(f"pull {folder} --name tiny")).data["job"])
+        finish(opened, opened.run(opened.parse(f"add {file} --name lines")).data["job"])
+        opened.workspace.database.write("DELETE FROM jobs")
+        opened.workspace.database.write("DELETE FROM sqlite_sequence WHERE name = 'jobs'")
+    finally:
+        opened.close(5)
+    return home
