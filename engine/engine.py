@@ -75,7 +75,7 @@ class Engine:
         Raises ``BitternError``.
         """
         desk = Desk(
-            workspace=self.workspace, queue=self.queue, models=self.models, reader=self.reader,
+            workspace=self.workspace, queue=self.queue, warm=self,
             emit=emit or self.bus.publish, publish=self.bus.publish, cancel=cancel or CancelToken(),
         )  # fmt: skip
         if isinstance(command, Work):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 Effect = Literal["read", "write", "compute", "network", "publish"]
 
 
+class Warm(Protocol):
+    """What the engine keeps loaded between Commands; made when first asked for."""
+
+    @property
+    def models(self) -> ModelPool: ...
+
+    @property
+    def reader(self) -> Reader: ...
+
+
 @dataclass(frozen=True)
 class Desk:
     """What a Command that answers at once works with. ``emit`` streams to the caller (``TokenDelta``,
@@ -31,11 +41,18 @@ class Desk:
 
     workspace: Workspace
     queue: JobQueue
-    models: ModelPool
-    reader: Reader
+    warm: Warm
     emit: Callable[[Event], None]
     publish: Callable[[Event], None]
     cancel: CancelToken
+
+    @property
+    def models(self) -> ModelPool:
+        return self.warm.models
+
+    @property
+    def reader(self) -> Reader:
+        return self.warm.reader
 
 
 class Command(BaseModel):

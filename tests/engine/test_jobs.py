@@ -149,7 +149,12 @@ def test_a_job_waits_for_those_it_needs_and_falls_with_them(houses: Callable[...
     house.until(needs_bad, "failed")
     record = house.workspace.jobs.get(needs_bad)
     assert f"Job {bad}" in record.error["message"]
-    assert house.workspace.jobs.get(bad).error == {"error": "DataError", "title": "This data can't be used", "message": "row 3 is bad.", "hint": "Mend row 3."}
+    assert house.workspace.jobs.get(bad).error == {
+        "error": "DataError",
+        "title": "This data can't be used",
+        "message": "row 3 is bad.",
+        "hint": "Mend row 3.",
+    }
 
 
 @pytest.mark.parametrize("runner", ["thread", "child"])
