@@ -1,0 +1,147 @@
+"""Commands about models: list, bring, choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.commands.base import Desk, Field, Now, Work
+from engine.commands.naming import check_name, slug
+from engine.commands.system import human
+from engine.errors import NotFound
+from engine.events import CatalogChanged
+from engine.results import Result, Table
+
+if TYPE_CHECKING:
+    from engine.jobs.context import JobContext
+    from engine.store.models import ModelRecord
+
+
+def as_data(record: ModelRecord) -> dict[str, Any]:
+    """A model as the stable JSON of ``--json``."""
+    return {
+        "model": record.name, "kind": record.kind, "source": record.source, "revision": record.revision, "base": record.base or None,
+        "gguf": record.gguf or None, "folder": record.folder or None, "bytes": record.bytes, "facts": record.facts, "created": record.created,
+    }  # fmt: skip
+
+
+class Models(Now):
+    """List the models in this workspace: chat models, encoders, classifiers and adapters."""
+
+    verb = "models"
+    examples = ("models",)
+
+    def run(self, desk: Desk) -> Result:
+        found = desk.workspace.models.all()
+        if not found:
+            return Result("There are no models yet. `setup` brings the starter; `pull` brings one from a folder or the Hub.", {"models": []})
+        used = desk.workspace.recall("model")
+        rows = [
+            [
+                f"{record.name}{' *' if record.name == used else ''}",
+                record.kind,
+                "llama.cpp" if record.gguf else "transformers",
+                human(record.bytes),
+                record.base or record.source,
+            ]
+            for record in found
+        ]
+        return Result(
+            f"{len(found)} models.",
+            {"models": [as_data(record) for record in found], "in_use": used},
+            Table(["model", "kind", "runs on", "size", "from"], rows),
+        )
+
+
+class Pull(Work):
+    """Bring a model: a starter (smollm2, minilm), a local folder or GGUF file, a PEFT adapter, or a Hub id.
+
+    Weights are safetensors or GGUF, never pickles. Local files stay where they are.
+    """
+
+    verb = "pull"
+    effect = "network"
+    slot = "io"
+    where = "thread"
+    words = ("source",)
+    examples = ("pull smollm2", "pull ~/models/mine --name mine", "pull HuggingFaceTB/SmolLM2-360M-Instruct")
+    completes = {"source": "files"}
+
+    source: str = Field(description="A starter's name, a folder, a .gguf file, or organisation/name on the Hub")
+    name: str = Field("", description="What it is called here")
+    revision: str = Field("", description="A Hub revision: a branch, a tag or a commit")
+
+    def prepare(self, desk: Desk) -> Pull:
+        from engine.hub.pull import is_repository
+        from engine.models.local import read
+        from engine.models.starter import STARTERS
+
+        if self.source in STARTERS and not Path(self.source).exists():
+            return self
+        name = self.name or slug(Path(self.source).expanduser().resolve().stem if not is_repository(self.source) else self.source.split("/")[1])
+        check_name("model", name)
+        if is_repository(self.source):
+            return self.model_copy(update={"name": name})
+        path = Path(self.source).expanduser().resolve()
+        if not path.exists():
+            raise NotFound.named(
+                "model or path",
+                self.source,
+                [*STARTERS, *_near(path)],
+                "Give a starter (smollm2, minilm), a folder, a .gguf file, or organisation/name.",
+            )
+        read(desk.workspace, path, name)  # Says now what would be wrong later.
+        return self.model_copy(update={"source": str(path), "name": name})
+
+    def work(self, job: JobContext) -> Result:
+        from engine.hub.pull import is_repository, pull
+        from engine.models.local import read
+        from engine.models.starter import STARTERS, fetch
+
+        if self.source in STARTERS and not self.name:
+            record = fetch(job, self.source)
+        elif is_repository(self.source):
+            folder, revision = pull(job, self.source, self.revision)
+            record = read(job.workspace, folder, self.name, self.source, revision)
+            job.workspace.models.put(record)
+        else:
+            record = read(job.workspace, Path(self.source), self.name)
+            job.workspace.models.put(record)
+        if record.kind == "chat" and not job.workspace.recall("model"):
+            job.workspace.remember("model", record.name)
+            job.changed("settings", "model")
+        job.changed("models", record.name)
+        return Result(f"{record.name}: {record.kind}, {human(record.bytes)}.", as_data(record), opens=f"model:{record.name}")
+
+
+class Use(Now):
+    """Choose the model that answers, or the dataset that is asked."""
+
+    verb = "use"
+    effect = "write"
+    words = ("name",)
+    examples = ("use smollm2", "use guide")
+    completes = {"name": "models"}
+
+    name: str = Field(description="A model's or a dataset's name")
+
+    def run(self, desk: Desk) -> Result:
+        workspace = desk.workspace
+        if workspace.models.find(self.name):
+            kind, record = "model", desk.models.record(self.name).name
+        elif workspace.datasets.find(self.name):
+            kind, record = "dataset", self.name
+        else:
+            raise NotFound.named(
+                "model or dataset", self.name, [*workspace.models.names(), *workspace.datasets.names()], "`models` and `datasets` list what is here."
+            )
+        workspace.remember(kind, record)
+        desk.publish(CatalogChanged(what="settings", name=kind))
+        return Result(f"{record} is the {kind} in use now.", {kind: record}, opens=f"{kind}:{record}")
+
+
+def _near(path: Path) -> list[str]:
+    try:
+        return [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return []

@@ -1,0 +1,118 @@
+"""The models that are loaded: opened by name, kept while there is room, one answer at a time each."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from engine.errors import ModelError, NotFound
+from engine.inference.hosted import Hosted
+from engine.jobs.host import Host
+from engine.models.load import resolve
+from engine.models.starter import CHAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.inference.protocol import Backend
+    from engine.store.models import ModelRecord
+    from engine.store.workspace import Workspace
+
+ROOM = 2
+"""Bases kept loaded; the least recently used one goes first."""
+
+
+class ModelPool:
+    """Thread-safe. ``hosted``: torch models live in helper processes; otherwise (a single command) in this one."""
+
+    def __init__(self, workspace: Workspace, *, hosted: bool) -> None:
+        self._workspace, self._hosted = workspace, hosted
+        self._lock = threading.RLock()
+        self._bases: OrderedDict[str, Host | Backend] = OrderedDict()
+        self._busy: dict[str, threading.Lock] = {}
+
+    @contextmanager
+    def use(self, name: str = "") -> Iterator[Backend]:
+        """The backend of a model (the one in use, when no name is given), for this thread alone meanwhile.
+
+        Raises ``NotFound`` or ``ModelError``.
+        """
+        record = self.record(name)
+        with self._lock:
+            busy = self._busy.setdefault(record.base or record.name, threading.Lock())
+        with busy:
+            yield self._open(record)
+
+    def record(self, name: str = "") -> ModelRecord:
+        """The record behind a name, or of the model in use. Raises ``NotFound`` or ``ModelError`` for one that can't chat."""
+        models = self._workspace.models
+        chosen = name or self._workspace.recall("model")
+        if not chosen or (not name and models.find(chosen) is None):
+            chosen = CHAT
+            if models.find(chosen) is None:
+                raise NotFound("There is no chat model yet.", "`setup` brings the starter; `pull` brings another.")
+        record = models.get(chosen)
+        if record.kind not in ("chat", "adapter"):
+            raise ModelError(
+                f"“{record.name}” is an {record.kind}: it can't chat."
+                if record.kind == "encoder"
+                else f"“{record.name}” is a {record.kind}: it can't chat.",
+                "Choose a chat model: `models` lists them.",
+            )
+        return record
+
+    def unload(self, name: str) -> None:
+        """Free a model. A name that is not loaded is no error."""
+        with self._lock:
+            if base := self._bases.pop(name, None):
+                base.close()
+
+    def close(self) -> None:
+        with self._lock:
+            for name in list(self._bases):
+                self.unload(name)
+
+    def _open(self, record: ModelRecord) -> Backend:
+        with self._lock:
+            if record.kind == "adapter":
+                folder, adapter = resolve(self._workspace, record)
+                return Hosted(record.name, self._host(record.base, str(folder)), str(adapter))
+            if record.gguf:
+                return self._llamacpp(record)
+            folder, _ = resolve(self._workspace, record)
+            return Hosted(record.name, self._host(record.name, str(folder)))
+
+    def _llamacpp(self, record: ModelRecord) -> Backend:
+        from engine.inference.llamacpp import LlamaCpp
+
+        found = self._bases.get(record.name)
+        if isinstance(found, LlamaCpp):
+            self._bases.move_to_end(record.name)
+            return found
+        opened = LlamaCpp(record, self._workspace.settings)
+        self._keep(record.name, opened)
+        return opened
+
+    def _host(self, base: str, folder: str) -> Host:
+        # The same base may be loaded twice, as a GGUF for chat and as torch weights under its adapters.
+        key = f"{base} (torch)"
+        found = self._bases.get(key)
+        if isinstance(found, Host):
+            self._bases.move_to_end(key)
+            return found
+        settings = self._workspace.settings
+        config = {"name": base, "folder": folder, "context": settings.context, "threads": settings.threads}
+        inside = not self._hosted or settings.runner == "thread"
+        host = Host("engine.inference.torch_model:TorchModel", config, self._workspace.paths.logs / "model.log", inside=inside)
+        self._keep(key, host)
+        return host
+
+    def _keep(self, key: str, opened: Host | Backend) -> None:
+        self._bases[key] = opened
+        while len(self._bases) > ROOM:
+            oldest = next(iter(self._bases))
+            if (lock := self._busy.get(oldest.removesuffix(" (torch)"))) and lock.locked():
+                break
+            self._bases.pop(oldest).close()

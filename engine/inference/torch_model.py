@@ -1,0 +1,154 @@
+"""The torch side: a transformers model with PEFT adapters, living in a helper process (``engine.jobs.host``)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.devices import bf16_pays, set_torch_threads, torch_device
+from engine.errors import ModelError
+from engine.inference.llamacpp import too_long
+from engine.models.load import attach, load_causal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.jobs.context import CancelToken
+
+
+class TorchModel:
+    """A base model; adapters are attached when first asked for and switched without loading the base again."""
+
+    def __init__(self, name: str, folder: str, context: int, threads: int) -> None:
+        """Raises ``ModelError``."""
+        set_torch_threads(threads)
+        self._name = name
+        self._device = torch_device()
+        self._model, self._tokenizer = load_causal(Path(folder), dtype="bfloat16" if bf16_pays() else "float32")
+        self._model.to(self._device)
+        longest = getattr(self._model.config, "max_position_embeddings", None) or context
+        self._context = min(context, longest)
+        self._adapters: dict[str, str] = {}
+        self._cache: Any = None
+        self._cached: tuple[str, list[int]] = ("", [])
+
+    def facts(self, cancel: CancelToken) -> dict[str, Any]:  # noqa: ARG002
+        """context, device and dtype."""
+        return {"context": self._context, "device": self._device, "quantisation": str(self._model.dtype).removeprefix("torch.")}
+
+    def count(self, messages: list[dict[str, str]], cancel: CancelToken) -> int:  # noqa: ARG002
+        return len(self._encode(messages)["input_ids"][0])
+
+    def stream(self, messages: list[dict[str, str]], sampling: dict[str, Any], adapter: str, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+        """``{"text"}`` pieces, then ``{"usage"}``. ``adapter`` is a PEFT folder, or empty for the base alone."""
+        import torch
+        from transformers import TextIteratorStreamer
+
+        encoded = self._encode(messages)
+        ids = encoded["input_ids"][0].tolist()
+        if len(ids) >= self._context:
+            raise too_long(self._name, len(ids), self._context)
+        reused = self._switch(adapter, ids)
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        failed: list[BaseException] = []
+        out: list[Any] = []
+
+        def generate() -> None:
+            try:
+                if sampling.get("seed") is not None:
+                    torch.manual_seed(sampling["seed"])
+                with torch.inference_mode():
+                    out.append(self._generate(encoded, streamer, sampling, cancel))
+            except BaseException as error:
+                # generate() does not end its streamer when it raises: without this the reader waits for ever.
+                failed.append(error)
+                streamer.on_finalized_text("", stream_end=True)
+
+        began = time.monotonic()
+        first = 0.0
+        thread = threading.Thread(target=generate, daemon=True)
+        thread.start()
+        for text in streamer:
+            if text:
+                first = first or time.monotonic() - began
+                yield {"text": text}
+        thread.join()
+        if failed:
+            self._cache = None
+            raise ModelError(f"{self._name} failed: {failed[0]}", "Try again; a shorter conversation needs less memory.") from failed[0]
+        yield {"usage": self._usage(out[0][0].tolist(), len(ids), reused, first, time.monotonic() - began, cancel, adapter)}
+
+    def _encode(self, messages: list[dict[str, str]]) -> Any:
+        if self._tokenizer.chat_template is None:
+            raise ModelError(
+                f"{self._name} has no chat template, so it can't chat.", "Use an instruction-tuned model, or add chat_template.jinja to its folder."
+            )
+        encoded = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", sanitize_control_tokens=True)
+        return encoded.to(self._device)
+
+    def _switch(self, adapter: str, ids: list[int]) -> int:
+        """Activate the adapter and keep of the KV cache what this prompt shares with the last; returns its tokens."""
+        from transformers import DynamicCache
+
+        self._activate(adapter)
+        kept = 0
+        if self._cache is not None and self._cached[0] == adapter:
+            # One token must be left to feed, or generate() would read the whole prompt again.
+            longest = min(len(self._cached[1]), len(ids) - 1, self._cache.get_seq_length())
+            while kept < longest and self._cached[1][kept] == ids[kept]:
+                kept += 1
+            if extra := self._cache.get_seq_length() - kept:
+                self._cache.crop(-extra)
+        if not kept:
+            self._cache = DynamicCache(config=self._model.config)
+        return kept
+
+    def _activate(self, adapter: str) -> None:
+        from peft import PeftModel
+
+        if adapter and adapter not in self._adapters:
+            label = f"adapter{len(self._adapters)}"
+            if isinstance(self._model, PeftModel):
+                self._model.load_adapter(adapter, adapter_name=label)
+            else:
+                self._model = attach(self._model, Path(adapter))
+                label = "default"
+            self._adapters[adapter] = label
+            self._model.eval()
+        if isinstance(self._model, PeftModel):
+            if adapter:
+                self._model.base_model.enable_adapter_layers()
+                self._model.set_adapter(self._adapters[adapter])
+            else:
+                self._model.base_model.disable_adapter_layers()
+
+    def _generate(self, encoded: Any, streamer: Any, sampling: dict[str, Any], cancel: CancelToken) -> Any:
+        import torch
+        from transformers import StoppingCriteria
+
+        class Stop(StoppingCriteria):  # type: ignore[misc]
+            def __call__(self, input_ids: Any, scores: Any, **values: Any) -> Any:  # noqa: ARG002
+                return torch.full((input_ids.shape[0],), cancel.asked, device=input_ids.device, dtype=torch.bool)
+
+        room = self._context - encoded["input_ids"].shape[1]
+        warm = sampling["temperature"] > 0
+        chosen = (
+            {"temperature": sampling["temperature"], "top_p": sampling["top_p"], "top_k": sampling["top_k"], "min_p": sampling["min_p"] or None}
+            if warm
+            else {}
+        )
+        more = {"stop_strings": sampling["stop"], "tokenizer": self._tokenizer} if sampling["stop"] else {}
+        return self._model.generate(
+            **encoded, past_key_values=self._cache, streamer=streamer, stopping_criteria=[Stop()], do_sample=warm,
+            max_new_tokens=max(1, min(sampling["max_tokens"], room)), repetition_penalty=sampling["repetition_penalty"],
+            pad_token_id=self._tokenizer.pad_token_id, **chosen, **more,
+        )  # fmt: skip
+
+    def _usage(self, tokens: list[int], prompt: int, reused: int, first: float, took: float, cancel: CancelToken, adapter: str) -> dict[str, Any]:
+        self._cached = (adapter, tokens[: self._cache.get_seq_length()])
+        made = len(tokens) - prompt
+        finish = "cancel" if cancel.asked else "stop" if tokens and tokens[-1] == self._tokenizer.eos_token_id else "length"
+        rate = (made - 1) / max(1e-6, took - first) if made > 1 else 0.0
+        return {"prompt_tokens": prompt, "cached": reused, "completion_tokens": made, "first_token": first, "rate": rate, "finish": finish}
