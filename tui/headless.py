@@ -69,7 +69,7 @@ def _answer(engine: Engine, command: Command, heard: queue.SimpleQueue[events.Ev
                 continue
             if event.job != ticket:
                 continue
-            if isinstance(event, events.TokenDelta) and not options.json:
+            if isinstance(event, events.TokenDelta) and command.streams and not options.json:
                 wrote = True
                 sys.stdout.write(clean(event.text))
                 sys.stdout.flush()
@@ -216,7 +216,8 @@ def show(result: Result, options: Options) -> None:
         print(draw(result.table, shutil.get_terminal_size((120, 24)).columns))
     if result.body:
         print(clean(result.body))
-    print(clean(result.summary))
+    if result.summary:
+        print(clean(result.summary))
 
 
 def draw(table: Table, width: int) -> str:

@@ -69,6 +69,8 @@ class Command(BaseModel):
     words: ClassVar[tuple[str, ...]] = ()
     rest: ClassVar[bool] = False
     examples: ClassVar[tuple[str, ...]] = ()
+    streams: ClassVar[bool] = False
+    """Whether what it streams is already the answer, so that it need not be shown again."""
     completes: ClassVar[dict[str, str]] = {}
     """What a field's value is a name of, for completion: ``{"model": "models", "on": "datasets"}``; also files, jobs, runs."""
 

@@ -25,6 +25,7 @@ class Chat(Now):
     effect = "compute"
     words = ("text",)
     rest = True
+    streams = True
     examples = ("chat Write a haiku about herons", "chat --model smollm2-tickets --temperature 0 Where is my card?")
     completes = {"model": "models"}
 

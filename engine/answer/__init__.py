@@ -1,0 +1,1 @@
+"""Answers from a dataset: retrieve, write, cite, or say that nothing answers."""
