@@ -24,12 +24,12 @@ TEXT = (
     "passage",
     "utterance",
     "review",
-    "title",
-    "question",
     "comment",
     "message",
     "context",
     "tweet",
+    "question",
+    "title",
 )
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant", "function_call": "assistant",
          "observation": "tool", "function": "tool"}  # fmt: skip

@@ -1,0 +1,260 @@
+"""Commands about data: add, datasets, show, forget."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator
+
+from engine.commands.base import Desk, Now, Result, Table, Work
+from engine.errors import HubError, JobError, NotFound
+from engine.events import CatalogChanged
+
+if TYPE_CHECKING:
+    from engine.jobs.context import JobContext, Where
+    from engine.store.datasets import DatasetRecord
+    from engine.store.workspace import Workspace
+
+
+class Add(Work):
+    """Add a dataset: a CSV, TSV, JSON, JSONL, Parquet or text file, a folder of them, or a dataset of the Hub.
+
+    A source without a test split gets one, seeded. The same source again replaces the dataset by its new version.
+    What the rows are for (conversation, instruction, classification, text) is recognised; name columns to correct it.
+    """
+
+    verb = "add"
+    effect = "write"
+    words = ("source",)
+    slot = "io"
+    completes = {"source": "files"}
+    examples = ("add reviews.csv", "add reviews.csv --text comment --label stars", "add notes/ --name notes", "add stanfordnlp/imdb --test 0")
+
+    source: str = Field(description="A file, a folder, a pattern like logs/*.jsonl, or owner/name on the Hub", min_length=1)
+    name: str = Field("", description="What to call it; from the file or folder otherwise")
+    text: str = Field("", description="The column that holds the text")
+    label: str = Field("", description="The column that holds the label")
+    prompt: str = Field("", description="The column that holds the instruction or question")
+    completion: str = Field("", description="The column that holds the answer")
+    test: float = Field(0.1, ge=0, lt=1, description="Part of the rows set aside for testing where the source has one split only; 0 for none")
+    seed: int = Field(42, ge=0, description="Which rows those are")
+    delimiter: str = Field("", description="What parts the fields of a CSV file (“tab” for a tab); found by itself otherwise")
+    encoding: str = Field("", description="How a text file is written: utf-8 unless said")
+    by: Literal["", "line", "paragraph", "document"] = Field(
+        "", description="What becomes a row of a text file; paragraphs where blank lines part them"
+    )
+    revision: str = Field("", description="A branch, tag or commit of a Hub dataset")
+    subset: str = Field("", description="A part (configuration) of a Hub dataset")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        value = {"tab": "\t", "\\t": "\t"}.get(value, value)
+        if len(value) > 1:
+            raise ValueError("this should be one character")
+        return value
+
+    @property
+    def where(self) -> Where:  # type: ignore[override]
+        """The Hub needs a process that is online; everything else starts at once in a warm one."""
+        from engine.data.sources import is_hub
+
+        return "fresh" if is_hub(self.source) else "warm"
+
+    def prepare(self, desk: Desk) -> Add:
+        from engine.data import add, sources
+
+        source = sources.find(self.source, self.revision, self.subset)
+        if source.repository and desk.workspace.settings.hub == "off":
+            raise HubError(f"{self.source} is on the Hub, and the Hub is switched off.", 'Set hub = "auto" in settings.toml, or add a file.')
+        return self.model_copy(update={"source": sources.absolute(self.source), "name": add.choose_name(desk.workspace, source, self.name)})
+
+    def work(self, job: JobContext) -> Result:
+        from engine.data import add, sources
+
+        source = sources.find(self.source, self.revision, self.subset)
+        name = add.choose_name(job.workspace, source, self.name)
+        given = {role: column for role in ("text", "label", "prompt", "completion") if (column := getattr(self, role))}
+        options = add.Options(self.test, self.seed, self.delimiter, self.encoding, self.by, self.revision, self.subset, given)
+        record = add.add(job, source, name, options)
+        job.changed("datasets", name)
+        job.workspace.remember("dataset", name)
+        job.changed("settings", "dataset")
+        first = next(iter(record.splits))
+        return Result(describe(record), {**as_data(job.workspace, record)}, body=record.note, opens=f"dataset:{name}/{first}/0")
+
+
+class Datasets(Now):
+    """List the datasets: rows, splits, shape, columns, size, and whether each can be searched."""
+
+    verb = "datasets"
+
+    def run(self, desk: Desk) -> Result:
+        records = desk.workspace.datasets.all()
+        if not records:
+            return Result("There is no dataset yet. Add one: add FILE.csv", {"datasets": []})
+        found = [as_data(desk.workspace, record) for record in records]
+        columns = ["name", "rows", "splits", "shape", "columns", "size", "index"]
+        table = Table(
+            columns,
+            [
+                [
+                    _marked(item),
+                    f"{item['rows']:,}",
+                    _splits(item["splits"]),
+                    item["shape"],
+                    cell(", ".join(item["features"])),
+                    size(item["bytes"]),
+                    item["index"],
+                ]
+                for item in found
+            ],
+        )
+        return Result(f"{len(found)} dataset{'s' if len(found) > 1 else ''}; ● is the one in use.", {"datasets": found}, table)
+
+
+class Show(Now):
+    """Show rows of a dataset, or one row in full."""
+
+    verb = "show"
+    words = ("address",)
+    completes = {"address": "datasets"}
+    examples = ("show tickets", "show tickets/test --count 20", "show tickets/train/17")
+
+    address: str = Field("", description="NAME, NAME/SPLIT or NAME/SPLIT/ROW; the dataset in use otherwise")
+    count: int = Field(10, ge=1, le=1000, description="How many rows")
+    start: int = Field(0, ge=0, description="The first row, counted from 0")
+
+    def run(self, desk: Desk) -> Result:
+        from engine.data import rows
+
+        record, split, index = self._place(desk.workspace)
+        if index is not None:
+            row = rows.row(record, split, index)
+            table = Table(["column", "value"], [[cell(name), whole(value)] for name, value in row.items()])
+            place = f"{record.name}/{split}/{index}"
+            return Result(f"{place} of {record.splits[split]:,} rows.", _window(record, split, index, [row]), table, opens=f"dataset:{place}")
+        found = rows.window(record, split, self.start, self.count)
+        if not found:
+            raise NotFound(f"{record.name}/{split} has no row {self.start}.", f"Its rows are 0 to {record.splits[split] - 1}.")
+        names = list(record.features)
+        table = Table(["row", *map(cell, names)], [[str(self.start + n), *(cell(row.get(name)) for name in names)] for n, row in enumerate(found)])
+        summary = f"{record.name}/{split}: rows {self.start} to {self.start + len(found) - 1} of {record.splits[split]:,}."
+        return Result(summary, _window(record, split, self.start, found), table, opens=f"dataset:{record.name}/{split}/{self.start}")
+
+    def _place(self, workspace: Workspace) -> tuple[DatasetRecord, str, int | None]:
+        address = self.address.removeprefix("dataset:") or workspace.recall("dataset")
+        if not address:
+            raise NotFound("No dataset is in use.", "Name one, or add one with: add FILE.csv")
+        name, *rest = address.strip("/").split("/")
+        record = workspace.datasets.get(name)
+        split = rest[0] if rest else next(iter(record.splits))
+        if split not in record.splits:
+            raise NotFound.named("split", f"{name}/{split}", [f"{name}/{known}" for known in record.splits], f"It has {', '.join(record.splits)}.")
+        if len(rest) < 2:
+            return record, split, None
+        from engine.data.rows import parse_address
+
+        return record, split, parse_address(address)[2]
+
+
+class Forget(Now):
+    """Remove a dataset and its index from the workspace. Asks first: without --yes it only says what would go."""
+
+    verb = "forget"
+    effect = "write"
+    words = ("dataset",)
+    completes = {"dataset": "datasets"}
+    examples = ("forget tickets", "forget tickets --yes")
+
+    dataset: str = Field(description="The dataset's name")
+    yes: bool = Field(False, description="Remove it now; it can't be undone, but the source stays and can be added again")
+
+    def run(self, desk: Desk) -> Result:
+        workspace = desk.workspace
+        record = workspace.datasets.get(self.dataset)
+        index = workspace.indexes.find(record.name)
+        with_index = " and its index" if index else ""
+        data = {"dataset": record.name, "rows": record.rows, "bytes": record.bytes, "index": bool(index), "removed": self.yes}
+        if not self.yes:
+            return Result(
+                f"This would remove {record.name}{with_index}: {record.rows:,} rows, {size(record.bytes)}. Its source stays. To do it: forget {record.name} --yes",
+                data,
+            )
+        for job in workspace.jobs.all():
+            if job.state in ("queued", "running", "paused", "interrupted") and record.name in (job.command.get("on"), job.command.get("dataset")):
+                raise JobError(f"Job {job.id} ({job.title}) needs {record.name}.", f"Wait for it, or first: cancel {job.id}")
+        # The records go first: whatever a kill leaves of the folders is then nobody's, and `disk` can reclaim it.
+        workspace.indexes.remove(record.name)
+        workspace.datasets.remove(record.name)
+        if workspace.recall("dataset") == record.name:
+            workspace.remember("dataset", next(iter(workspace.datasets.names()), ""))
+            desk.publish(CatalogChanged(what="settings", name="dataset"))
+        own = workspace.paths.datasets / record.name
+        for folder in [own, *([Path(index.folder)] if index else [])]:
+            if folder.is_relative_to(workspace.paths.root):
+                shutil.rmtree(folder, ignore_errors=True)
+        for what in ("datasets", "indexes"):
+            desk.publish(CatalogChanged(what=what, name=record.name))
+        return Result(f"Removed {record.name}{with_index}: {size(record.bytes)} are free again.", data)
+
+
+def as_data(workspace: Workspace, record: DatasetRecord) -> dict[str, Any]:
+    """A dataset as JSON, with stable keys."""
+    index = workspace.indexes.find(record.name)
+    return {
+        "dataset": record.name, "rows": record.rows, "splits": record.splits, "shape": record.shape, "columns": record.columns,
+        "features": record.features, "bytes": record.bytes, "source": record.source, "fingerprint": record.fingerprint, "note": record.note,
+        "index": "no" if index is None else "yes" if index.fingerprint == record.fingerprint else "out of date",
+        "in_use": workspace.recall("dataset") == record.name,
+    }  # fmt: skip
+
+
+def describe(record: DatasetRecord) -> str:
+    """“tickets: 100 rows (train 90, test 10), shape classification (text → label)”."""
+    roles = " → ".join(record.columns.values())
+    return f"{record.name}: {record.rows:,} row{'s' if record.rows != 1 else ''} ({_splits(record.splits)}), shape {record.shape}{f' ({roles})' if roles else ''}"
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    amount = float(count)
+    for unit in ("B", "KB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def whole(value: Any) -> str:
+    """A value as text, all of it, control characters made visible: data must not steer a terminal."""
+    import json
+
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+    return "".join(c if c in "\n\t" or (c.isprintable() or not _control(c)) else "�" for c in text)
+
+
+def cell(value: Any, width: int = 80) -> str:
+    """A value on one line of at most ``width`` characters."""
+    line = " ".join(whole(value if not isinstance(value, str) else value[: width * 8]).split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def _control(character: str) -> bool:
+    """C0 and C1 controls, and the marks that turn the direction of a line."""
+    code = ord(character)
+    return code < 32 or 127 <= code < 160 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+
+
+def _splits(counts: dict[str, int]) -> str:
+    return ", ".join(f"{split} {count}" for split, count in counts.items())
+
+
+def _marked(item: dict[str, Any]) -> str:
+    return f"{'● ' if item['in_use'] else ''}{item['dataset']}"
+
+
+def _window(record: DatasetRecord, split: str, start: int, found: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"dataset": record.name, "split": split, "start": start, "rows": found}
