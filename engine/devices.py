@@ -22,6 +22,7 @@ def prepare_environment() -> None:
         "DO_NOT_TRACK": "1",
         "TRANSFORMERS_VERBOSITY": "error",
         "PYTHONWARNINGS": "ignore",
+        "LANCE_LOG": "error",
     }.items():
         os.environ.setdefault(name, value)
 

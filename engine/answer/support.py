@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 STOP = frozenset(
     [
@@ -101,6 +102,12 @@ STOP = frozenset(
         "your",
     ]
 )
+LEAST = 4
+"""Words that a sentence needs to be an answer."""
+SPAN = 45
+"""Words up to which the next sentence is added to a short one."""
+LEANS = re.compile(r"(?:It|They|This|These|Those|That|Each|The result|The same|Its|Their|Then|So|Here|There)\b")
+"""How a sentence begins that leans on the one before it."""
 ENOUGH = 0.5
 """The share of a sentence's words that a passage must hold to stand behind it."""
 
@@ -121,6 +128,34 @@ def sentences(text: str) -> list[str]:
     """The sentences of a text, list items and lines of their own among them."""
     found = re.split(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“‘(\[]?[A-Z0-9])|\n+", text.strip())
     return [sentence.strip() for sentence in found if sentence.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of a passage: ``context`` has the passage's title before it, for ranking; ``span`` is the sentence
+    with what it needs beside it to be understood, as the passage has it."""
+
+    text: str
+    context: str
+    span: str
+
+
+def statements(passage: str) -> list[Statement]:
+    """The sentences of a passage that can answer something. ``Title: text`` gives each sentence its title."""
+    head, _, rest = passage.partition(": ")
+    title = head if rest and len(head) < 80 and "\n" not in head and "." not in head else ""
+    found = sentences(rest if title else passage) or [passage]
+    made = []
+    for number, sentence in enumerate(found):
+        if len(sentence.split()) < LEAST and len(found) > 1:
+            continue
+        span = sentence
+        if number and LEANS.match(sentence):
+            span = f"{found[number - 1]} {sentence}"
+        elif number + 1 < len(found) and len(f"{sentence} {found[number + 1]}".split()) <= SPAN:
+            span = f"{sentence} {found[number + 1]}"
+        made.append(Statement(sentence, f"{title}: {sentence}" if title else sentence, span))
+    return made or [Statement(passage, passage, passage)]
 
 
 def support(sentence: str, passage: str) -> float:

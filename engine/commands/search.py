@@ -54,14 +54,11 @@ class Index(Work):
     def work(self, job: JobContext) -> Result:
         from engine.search.index import build, fresh
 
-        dataset = job.workspace.datasets.get(self.dataset)
-        found = job.workspace.indexes.find(self.dataset)
-        if found and fresh(found, dataset, self.encoder, self.columns) and not self.rebuild:
-            return Result(
-                f"{self.dataset} is indexed already: {found.passages} passages.",
-                {"dataset": self.dataset, "passages": found.passages, "built": False},
-            )
-        record = build(job, dataset, self.encoder, self.columns)
+        dataset, encoder = job.workspace.datasets.get(self.dataset), job.workspace.models.get(self.encoder)
+        if not self.rebuild and (found := fresh(job.workspace, dataset, encoder, self.columns)):
+            data = {"dataset": self.dataset, "passages": found.passages, "built": False}
+            return Result(f"{self.dataset} is indexed already: {found.passages} passages.", data)
+        record = build(job, dataset, self.encoder, self.columns, afresh=self.rebuild)
         return Result(
             f"{self.dataset}: {record.passages} passages indexed.",
             {"dataset": self.dataset, "passages": record.passages, "built": True},

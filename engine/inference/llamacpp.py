@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.devices import cores
 from engine.errors import ModelError
 from engine.inference.guard import neutralise
-from engine.inference.protocol import Facts, Message, Sampling, Usage
+from engine.inference.protocol import SMALL, Facts, Message, Sampling, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ class LlamaCpp:
                 "The file may be damaged or too large for the memory: pull it again, or a smaller one.",
             ) from None
         self._facts = Facts(
-            name=record.name, backend="llama.cpp", context=context, device=f"CPU, {threads} threads", quantisation=str(record.facts.get("quantisation", "")),
+            name=record.name, backend="llama.cpp", context=context, device=f"CPU, {threads} threads", quantisation=str(record.facts.get("quantisation", "")), small=record.bytes < SMALL,
         )  # fmt: skip
 
     @property
@@ -137,6 +137,9 @@ def _request(messages: list[Message], sampling: Sampling) -> dict[str, Any]:
     }  # fmt: skip
     if sampling.seed is not None:
         request["seed"] = sampling.seed
+    if sampling.choices:
+        # A GBNF literal escapes as JSON does.
+        request["grammar"] = "root ::= " + " | ".join(json.dumps(choice, ensure_ascii=False) for choice in sampling.choices)
     if sampling.stop:
         request["stop"] = list(sampling.stop)
     return request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -10,13 +10,16 @@ if TYPE_CHECKING:
 
     from engine.jobs.context import CancelToken
 
+SMALL = 600_000_000
+"""Weights in bytes under which a model counts as small."""
 Message = dict[str, str]
 """``{"role": "system" | "user" | "assistant", "content": text}``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen. ``temperature`` 0 is greedy decoding; ``seed`` None is a new one each time."""
+    """How the next token is chosen. ``temperature`` 0 is greedy decoding; ``seed`` None is a new one each time.
+    With ``choices`` the answer is one of these texts to the letter: the model decides which."""
 
     temperature: float = 0.7
     top_p: float = 0.9
@@ -26,9 +29,10 @@ class Sampling:
     max_tokens: int = 512
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "stop": list(self.stop)}
+        return {**asdict(self), "stop": list(self.stop), "choices": list(self.choices)}
 
 
 @dataclass(slots=True)
@@ -46,7 +50,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a loaded model is. ``context`` in tokens."""
+    """What a loaded model is. ``context`` in tokens; ``small``: its own words are not to be trusted with facts."""
 
     name: str
     backend: str
@@ -54,7 +58,7 @@ class Facts:
     device: str
     quantisation: str = ""
     adapter: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
+    small: bool = False
 
 
 class Backend(Protocol):

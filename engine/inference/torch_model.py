@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from engine.devices import bf16_pays, set_torch_threads, torch_device
 from engine.errors import ModelError
 from engine.inference.llamacpp import too_long
+from engine.inference.protocol import SMALL
 from engine.models.load import attach, load_causal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from engine.jobs.context import CancelToken
 
@@ -35,8 +36,9 @@ class TorchModel:
         self._cached: tuple[str, list[int]] = ("", [])
 
     def facts(self, cancel: CancelToken) -> dict[str, Any]:  # noqa: ARG002
-        """context, device and dtype."""
-        return {"context": self._context, "device": self._device, "quantisation": str(self._model.dtype).removeprefix("torch.")}
+        """context, device, dtype, and whether it is small."""
+        small = sum(parameter.nbytes for parameter in self._model.parameters()) < SMALL
+        return {"small": small, "context": self._context, "device": self._device, "quantisation": str(self._model.dtype).removeprefix("torch.")}
 
     def count(self, messages: list[dict[str, str]], cancel: CancelToken) -> int:  # noqa: ARG002
         return len(self._encode(messages)["input_ids"][0])
@@ -139,12 +141,25 @@ class TorchModel:
             if warm
             else {}
         )
+        if sampling["choices"]:
+            chosen["prefix_allowed_tokens_fn"] = self._only(sampling["choices"], encoded["input_ids"].shape[1])
         more = {"stop_strings": sampling["stop"], "tokenizer": self._tokenizer} if sampling["stop"] else {}
         return self._model.generate(
             **encoded, past_key_values=self._cache, streamer=streamer, stopping_criteria=[Stop()], do_sample=warm,
             max_new_tokens=max(1, min(sampling["max_tokens"], room)), repetition_penalty=sampling["repetition_penalty"],
             pad_token_id=self._tokenizer.pad_token_id, **chosen, **more,
         )  # fmt: skip
+
+    def _only(self, choices: list[str], prompt: int) -> Callable[[int, Any], list[int]]:
+        """For ``generate``: the tokens that may follow, so that the answer is one of ``choices`` and then ends."""
+        end = self._tokenizer.eos_token_id
+        allowed = [[*self._tokenizer(choice, add_special_tokens=False)["input_ids"], end] for choice in choices]
+
+        def following(batch: int, ids: Any) -> list[int]:  # noqa: ARG001
+            said = ids[prompt:].tolist()
+            return [choice[len(said)] for choice in allowed if len(choice) > len(said) and choice[: len(said)] == said] or [end]
+
+        return following
 
     def _usage(self, tokens: list[int], prompt: int, reused: int, first: float, took: float, cancel: CancelToken, adapter: str) -> dict[str, Any]:
         self._cached = (adapter, tokens[: self._cache.get_seq_length()])

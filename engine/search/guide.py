@@ -26,7 +26,7 @@ def guide_rows() -> list[dict[str, str]]:
         name = re.search(r"^# (.+)$", text, re.MULTILINE)
         for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
             title, _, body = section.partition("\n")
-            rows.append({"title": title.strip(), "page": name[1].strip() if name else page.name, "text": f"{title.strip()}. {body.strip()}"})
+            rows.append({"title": title.strip(), "page": name[1].strip() if name else page.name, "text": f"{title.strip()}: {body.strip()}"})
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,31 +18,43 @@ from engine.store.indexes import IndexRecord
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
+    from engine.store.models import ModelRecord
+    from engine.store.workspace import Workspace
 
-CHUNK = 512
+CHUNK = 128
 """Rows embedded and stored at once. A chunk is stored whole or not at all, so that a resumed index has the same
 batches, and therefore the same vectors, as one that was never stopped."""
 PAYS_FROM = 20_000
 """Passages from which a vector index beats a flat scan (DESIGN.md has the figures)."""
 
 
-def fresh(found: IndexRecord | None, dataset: DatasetRecord, encoder: str, columns: list[str]) -> bool:
-    """Whether an index serves the dataset as it is now."""
-    return bool(
-        found and found.fingerprint == dataset.fingerprint and found.encoder == encoder and found.columns == columns and Path(found.folder).is_dir()
-    )
+def folder_of(workspace: Workspace, dataset: DatasetRecord, encoder: ModelRecord, columns: list[str]) -> Path:
+    """Where the index belongs of these rows, by this encoder (not merely one of its name), over these columns."""
+    text = f"{dataset.fingerprint}|{encoder.name}|{encoder.source}|{encoder.revision}|{encoder.bytes}|{columns}"
+    return workspace.paths.indexes / f"{dataset.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def build(job: JobContext, dataset: DatasetRecord, encoder_name: str, columns: list[str]) -> IndexRecord:
-    """Embed what is not stored yet, add the full-text index, and put the record. Raises ``DataError``; ``Stopped``."""
+def fresh(workspace: Workspace, dataset: DatasetRecord, encoder: ModelRecord, columns: list[str]) -> IndexRecord | None:
+    """The index that serves the dataset as it is now, if there is one."""
+    found = workspace.indexes.find(dataset.name)
+    wanted = folder_of(workspace, dataset, encoder, columns).name
+    # A rebuilt index has its job's number after the name.
+    return found if found and Path(found.folder).name.startswith(wanted) and Path(found.folder).is_dir() else None
+
+
+def build(job: JobContext, dataset: DatasetRecord, encoder_name: str, columns: list[str], *, afresh: bool = False) -> IndexRecord:
+    """Embed what is not stored yet, add the full-text index, and put the record; ``afresh`` keeps nothing of an
+    earlier index, which serves until this one is whole. Raises ``DataError``; ``Stopped``."""
     import lancedb
 
     workspace = job.workspace
-    key = hashlib.sha256(f"{dataset.fingerprint}|{encoder_name}|{columns}".encode()).hexdigest()[:12]
-    folder = workspace.paths.indexes / f"{dataset.name}-{key}"
+    model = workspace.models.get(encoder_name)
+    folder = folder_of(workspace, dataset, model, columns)
+    if afresh:
+        folder = folder.with_name(f"{folder.name}-{job.id}")
     total = dataset.rows
     job.progress(0, total, "rows", "loading the encoder")
-    encoder = Encoder(resolve(workspace, workspace.models.get(encoder_name))[0], workspace.settings.threads)
+    encoder = Encoder(resolve(workspace, model)[0], workspace.settings.threads)
     job.check()
     table = _table(lancedb.connect(str(folder)), encoder.dimension)
     stored = set(table.search().select(["chunk"]).limit(table.count_rows() or 1).to_arrow()["chunk"].to_pylist()) if table.count_rows() else set()
@@ -63,10 +76,10 @@ def build(job: JobContext, dataset: DatasetRecord, encoder_name: str, columns: l
     job.progress(total, total, "rows", "indexing the words")
     _finish(table, count)
     record = IndexRecord(dataset.name, dataset.fingerprint, encoder_name, str(folder), columns, count)
-    old = workspace.indexes.find(dataset.name)
     workspace.indexes.put(record)
-    if old and old.folder != record.folder:
-        shutil.rmtree(old.folder, ignore_errors=True)
+    for other in workspace.paths.indexes.iterdir():
+        if re.fullmatch(re.escape(dataset.name) + r"-[0-9a-f]{12}(-\d+)?", other.name) and other != folder:
+            shutil.rmtree(other, ignore_errors=True)
     job.changed("indexes", dataset.name)
     return record
 

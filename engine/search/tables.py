@@ -60,7 +60,16 @@ class Tables:
         return self._tables[folder]
 
     def _dense(self, folder: str, vector: Any, depth: int) -> list[Found]:
-        found = self._table(folder).search(vector, vector_column_name="vector").distance_type("cosine").limit(depth).to_list()
+        # Where there is a vector index (large data), the refined distances are exact ones; a flat scan ignores both.
+        found = (
+            self._table(folder)
+            .search(vector, vector_column_name="vector")
+            .distance_type("cosine")
+            .nprobes(50)
+            .refine_factor(10)
+            .limit(depth)
+            .to_list()
+        )
         return [_found(item, 1.0 - item["_distance"], 1.0 - item["_distance"]) for item in found]
 
     def _lexical(self, folder: str, query: str, depth: int) -> list[Found]:
