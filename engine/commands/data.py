@@ -145,18 +145,17 @@ class Show(Now):
         return Result(summary, _window(record, split, self.start, found), table, opens=f"dataset:{record.name}/{split}/{self.start}")
 
     def _place(self, workspace: Workspace) -> tuple[DatasetRecord, str, int | None]:
+        from engine.data.rows import check_split, parse_address
+
         address = self.address.removeprefix("dataset:") or workspace.recall("dataset")
         if not address:
             raise NotFound("No dataset is in use.", "Name one, or add one with: add FILE.csv")
         name, *rest = address.strip("/").split("/")
         record = workspace.datasets.get(name)
         split = rest[0] if rest else next(iter(record.splits))
-        if split not in record.splits:
-            raise NotFound.named("split", f"{name}/{split}", [f"{name}/{known}" for known in record.splits], f"It has {', '.join(record.splits)}.")
+        check_split(record, split)
         if len(rest) < 2:
             return record, split, None
-        from engine.data.rows import parse_address
-
         return record, split, parse_address(address)[2]
 
 

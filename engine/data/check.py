@@ -225,7 +225,7 @@ def _line_fault(job: JobContext, path: Path, file: TextIO) -> DataError | None:
             return DataError(f"{path.name}, line {number}: {str(error) or 'nested too deeply'}.", "Each line must be one whole JSON object.")
         if not isinstance(value, (dict, list)):
             return DataError(
-                f"{path.name}, line {number}, column 1: a {type(value).__name__} where an object is needed.", "Each line must be one JSON object."
+                f"{path.name}, line {number}, column 1: there is no object here, but {line.strip()[:20]}.", "Each line must be one JSON object."
             )
     return None
 

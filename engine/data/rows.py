@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import DataError, NotFound
+from engine.errors import DataError, NotFound, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,11 +116,15 @@ def parse_address(text: str) -> tuple[str, str, int]:
     return parts[0], parts[1], int(parts[2])
 
 
-def _folder(record: DatasetRecord, split: str) -> Path:
+def check_split(record: DatasetRecord, split: str) -> None:
+    """Raises ``NotFound`` with near matches."""
     if split not in record.splits:
-        raise NotFound.named(
-            "split", f"{record.name}/{split}", [f"{record.name}/{name}" for name in record.splits], f"It has {', '.join(record.splits)}."
-        )
+        hint = did_you_mean(split, record.splits) or f"It has {', '.join(record.splits)}."
+        raise NotFound(f"{record.name} has no split “{split}”.", hint)
+
+
+def _folder(record: DatasetRecord, split: str) -> Path:
+    check_split(record, split)
     return Path(record.folder) / split
 
 

@@ -10,6 +10,8 @@ from engine.errors import DataError, did_you_mean
 if TYPE_CHECKING:
     from engine.store.datasets import DatasetRecord
 
+LONG = 12.0
+"""Characters on average: a column of shorter values is taken for text only by its name, or beside a label."""
 MESSAGES = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
 PROMPT = ("instruction", "prompt", "question", "query", "request")
 INPUT = ("input", "context", "inputs")
@@ -46,7 +48,7 @@ def recognise(features: dict[str, str], sample: list[dict[str, Any]]) -> tuple[s
         extra = next((c for c in _named(features, INPUT) if c not in (prompt, completion) and _is_text(features[c])), None)
         return "instruction", {"prompt": prompt, **({"input": extra} if extra else {}), "completion": completion}
     label = next((c for c in _named(features, LABEL) if _is_label(features[c])), None) or _label_by_values(features, sample)
-    text = _text_column({c: kind for c, kind in features.items() if c != label}, sample)
+    text = _text_column({c: kind for c, kind in features.items() if c != label}, sample, least=0 if label else LONG)
     if label and text:
         return "classification", {"text": text, "label": label}
     text = text or _text_column(features, sample)
@@ -73,12 +75,13 @@ def corrected(features: dict[str, str], sample: list[dict[str, Any]], given: dic
             )
         return "instruction", {role: column for role, column in roles.items() if role != "input" or column not in given.values()}
     if "label" in given:
-        text = given.get("text") or _text_column({c: kind for c, kind in features.items() if c != given["label"]}, sample)
+        text = given.get("text") or _text_column({c: kind for c, kind in features.items() if c != given["label"]}, sample, least=0)
         if not text:
             raise DataError("There is no column of text to go with the label.", f"Name one with --text. The columns are: {', '.join(features)}.")
         return "classification", {"text": text, "label": given["label"]}
-    if shape == "classification" and columns["label"] != given["text"]:
-        return shape, {**columns, "text": given["text"]}
+    label = columns.get("label") or next((c for c in _named(features, LABEL) if _is_label(features[c])), given["text"])
+    if label != given["text"]:
+        return "classification", {"text": given["text"], "label": label}
     return "text", {"text": given["text"]}
 
 
@@ -195,12 +198,12 @@ def _label_by_values(features: dict[str, str], sample: list[dict[str, Any]]) -> 
     return None
 
 
-def _text_column(features: dict[str, str], sample: list[dict[str, Any]]) -> str | None:
-    """The column of text: by its name, or else the longest on average."""
+def _text_column(features: dict[str, str], sample: list[dict[str, Any]], least: float = LONG) -> str | None:
+    """The column of text: by its name, or else the longest on average, if it has at least ``least`` characters."""
     texts = [column for column, kind in features.items() if _is_text(kind)]
     named = [c for c in _named(features, TEXT) if c in texts and any(row.get(c) for row in sample)]
     if named or not texts:
         return named[0] if named else None
     lengths = {c: sum(len(str(row.get(c) or "")) for row in sample) / max(1, len(sample)) for c in texts}
     longest = max(texts, key=lambda column: lengths[column])
-    return longest if lengths[longest] >= 12 or len(features) == 1 else None
+    return longest if lengths[longest] >= least or len(features) == 1 else None
