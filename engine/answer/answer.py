@@ -25,6 +25,8 @@ ROOM = 200
 """Tokens kept for the answer."""
 CHOICES = 2
 """Sentences that a small model may choose from."""
+CLOSE = 0.03
+"""How far below the best a sentence may rank and still be a choice."""
 
 
 def answer(
@@ -58,7 +60,8 @@ def _choices(passages: list[dict[str, Any]]) -> list[str]:
     """What a small model may say: the sentences nearest to the question, each with its neighbour. It decides which of
     them answers; it can invent nothing."""
     ranked = sorted((pair for passage in passages for pair in passage["ranked"]), key=lambda pair: -pair[0])
-    return list(dict.fromkeys(span for _, span in ranked))[:CHOICES]
+    near = [span for score, span in ranked if score >= ranked[0][0] - CLOSE]
+    return list(dict.fromkeys(near))[:CHOICES]
 
 
 def relevant(question: str, hits: list[Hit]) -> list[Hit]:

@@ -126,7 +126,7 @@ def _stem(word: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, list items and lines of their own among them."""
-    found = re.split(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“‘(\[]?[A-Z0-9])|\n+", text.strip())
+    found = re.split(r"(?:(?<=[.!?])|(?<=[.!?][\"”’)]))\s+(?=[\"“‘(\[`]?[A-Z0-9])|\n+", text.strip())
     return [sentence.strip() for sentence in found if sentence.strip()]
 
 

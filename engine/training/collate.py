@@ -1,0 +1,41 @@
+"""Rows of tokens become a batch of tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from engine.training.mask import IGNORED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Pad:
+    """Pads on the right. ``labels`` that are lists are padded with ``IGNORED``; single labels are stacked.
+
+    A batch has ``input_ids`` and ``attention_mask`` of shape (rows, longest), int64, and ``labels`` of shape
+    (rows, longest) or (rows,).
+    """
+
+    def __init__(self, pad_token_id: int) -> None:
+        self._pad = pad_token_id
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        longest = max(len(row["input_ids"]) for row in rows)
+        ids = torch.full((len(rows), longest), self._pad, dtype=torch.long)
+        mask = torch.zeros((len(rows), longest), dtype=torch.long)
+        for at, row in enumerate(rows):
+            length = len(row["input_ids"])
+            ids[at, :length] = torch.tensor(row["input_ids"])
+            mask[at, :length] = 1
+        return {"input_ids": ids, "attention_mask": mask, "labels": self._labels(rows, longest)}
+
+    def _labels(self, rows: Sequence[dict[str, Any]], longest: int) -> torch.Tensor:
+        if isinstance(rows[0]["labels"], int):
+            return torch.tensor([row["labels"] for row in rows], dtype=torch.long)
+        labels = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
+        for at, row in enumerate(rows):
+            labels[at, : len(row["labels"])] = torch.tensor(row["labels"])
+        return labels

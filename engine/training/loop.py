@@ -1,0 +1,195 @@
+"""The training itself: rows and a model from a recipe, the Trainer around them, and what comes out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import Trainer, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback, TrainerState
+
+from engine.devices import bf16_pays, set_torch_threads, torch_device
+from engine.errors import BitternError
+from engine.models.convert import trainable_folder
+from engine.paths import write_json
+from engine.training import checkpoints
+from engine.training.collate import Pad
+from engine.training.order import Grouped
+from engine.training.outcome import put_in_place, tell
+from engine.training.recipes import recipe
+from engine.training.reporting import Report
+from engine.training.spec import TrainSpec
+
+if TYPE_CHECKING:
+    from engine.jobs.context import JobContext
+    from engine.results import Result
+    from engine.training.recipes import Recipe
+    from engine.training.rows import Prepared
+
+NEVER = 10**9
+"""More steps than any training has."""
+
+
+class OrderedTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer whose row order depends on the seed and the epoch alone (see ``order.Grouped``)."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Grouped:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        group = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        return Grouped([len(row["input_ids"]) for row in rows], group, self.args.data_seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training leaves: the model, its Trainer's state (log history included) and the seconds of all attempts."""
+
+    model: Any
+    state: TrainerState
+    seconds: float
+
+
+def fine_tune(job: JobContext, spec: TrainSpec) -> Result:
+    """Train, or go on from the last whole checkpoint of ``job.folder``, and put the trained model in its place.
+
+    Raises ``BitternError``; ``Stopped`` after a checkpoint was written.
+    """
+    set_torch_threads(job.workspace.settings.threads)
+    how = recipe(spec.recipe)
+    job.progress(0, None, "step", "getting ready")
+    folder = trainable_folder(job, job.workspace.models.get(spec.base))
+    spec = _remembered(job, spec)
+    prepared = how.prepare(job, spec, folder)
+    while True:
+        try:
+            trained = train(job, spec, how, prepared, folder)
+            break
+        except (MemoryError, RuntimeError) as error:
+            smaller = spec.halved()
+            if not _out_of_memory(error) or smaller is None:
+                raise
+            job.log(
+                f"Memory ran out. Going on with batches of {smaller.batch_size} rows, {smaller.grad_accumulation} to a step:"
+                f" each step still learns from {smaller.rows_a_step} rows.",
+                "warning",
+            )
+            spec = smaller
+            write_json(_batch_file(job), {"batch_size": spec.batch_size, "grad_accumulation": spec.grad_accumulation})
+    job.check()
+    record = put_in_place(job, spec, how, prepared, trained.model, trained.state, trained.seconds)
+    return tell(spec, record, trained.state, trained.seconds)
+
+
+def train(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path) -> Trained:
+    """Run the Trainer to the end of ``spec``. Raises ``Stopped`` after a checkpoint was written."""
+    root = job.folder / "checkpoints"
+    root.mkdir(parents=True, exist_ok=True)
+    last = checkpoints.newest(root)
+    before = float((checkpoints.marker(last) or {}).get("seconds", 0.0)) if last else 0.0
+    if last is not None:
+        job.log(f"Going on from step {checkpoints.step_of(last)}.")
+    job.progress(0, None, "step", "loading the model")
+    set_seed(spec.seed)
+    model = how.model(spec, folder, prepared)
+    trainer = build(spec, how, prepared, model, root, resumed=last is not None)
+    report = Report(job, before, timed=spec.save_steps is None)
+    trainer.add_callback(report)
+    # The model's first random numbers were drawn while it was built; dropout starts from here, however it was built.
+    set_seed(spec.seed)
+    if last is not None and checkpoints.step_of(last) >= steps_in_all(spec, len(prepared.train)):
+        # Killed between the last step and the end: the Trainer would take one step too many.
+        trainer._load_from_checkpoint(str(last))
+        return Trained(model, TrainerState.load_from_json(str(last / "trainer_state.json")), before)
+    began = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if trainer.state.global_step < trainer.state.max_steps:
+        job.check()
+        raise BitternError(f"The training ended at step {trainer.state.global_step} of {trainer.state.max_steps}.", "Resume the job.")
+    return Trained(model, trainer.state, before + time.monotonic() - began)
+
+
+def build(spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, root: Path, *, resumed: bool) -> Trainer:
+    """The Trainer of a spec, with none of our callbacks yet. ``root`` is where its checkpoints go."""
+    trainer = OrderedTrainer(
+        model=model,
+        args=arguments(spec, how, len(prepared.train), root, resumed=resumed),
+        train_dataset=prepared.train,
+        eval_dataset=prepared.held_out,
+        processing_class=prepared.tokenizer,
+        data_collator=Pad(prepared.tokenizer.pad_token_id),
+        compute_metrics=how.measure(),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def arguments(spec: TrainSpec, how: Recipe, rows: int, root: Path, *, resumed: bool) -> TrainingArguments:
+    """The Trainer's arguments. GPU paths are untested here."""
+    total = steps_in_all(spec, rows)
+    return TrainingArguments(
+        output_dir=str(root),
+        num_train_epochs=spec.epochs,
+        max_steps=spec.max_steps or -1,
+        learning_rate=spec.learning_rate,
+        per_device_train_batch_size=spec.batch_size,
+        per_device_eval_batch_size=max(spec.batch_size, 8),
+        gradient_accumulation_steps=spec.grad_accumulation,
+        warmup_steps=spec.warmup,
+        lr_scheduler_type=spec.scheduler,
+        weight_decay=spec.weight_decay,
+        bf16=bf16_pays(),
+        seed=spec.seed,
+        data_seed=spec.seed,
+        logging_steps=1,
+        # A loss that is not a number is shown as it is, not as the mean of those before it.
+        logging_nan_inf_filter=False,
+        eval_strategy="steps",
+        eval_steps=spec.eval_steps or max(5, -(-total // 8)),
+        # The measure before the first step is in the checkpoint's history already when a training goes on.
+        eval_on_start=not resumed,
+        save_strategy="steps",
+        save_steps=spec.save_steps or NEVER,
+        save_total_limit=2,
+        include_num_input_tokens_seen="non_padding",
+        remove_unused_columns=False,
+        use_cpu=torch_device() == "cpu",
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+        **how.arguments(spec),
+    )
+
+
+def steps_in_all(spec: TrainSpec, rows: int) -> int:
+    """Optimiser steps of a whole training over ``rows`` rows, counted as the Trainer counts them."""
+    if spec.max_steps:
+        return spec.max_steps
+    batches = -(-rows // spec.batch_size)
+    whole, rest = divmod(spec.epochs * -(-batches // spec.grad_accumulation), 1)
+    return max(1, int(whole) + (rest > 0))
+
+
+def clean(job: JobContext) -> None:
+    """Remove a finished job's checkpoints: the trained model is in its place."""
+    shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+
+
+def _batch_file(job: JobContext) -> Path:
+    return job.folder / "batch.json"
+
+
+def _remembered(job: JobContext, spec: TrainSpec) -> TrainSpec:
+    """The spec with the batch that an earlier attempt had to go down to."""
+    try:
+        found = json.loads(_batch_file(job).read_text("utf-8"))
+    except FileNotFoundError:
+        return spec
+    return spec.model_copy(update=found)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text

@@ -1,0 +1,85 @@
+"""What a training leaves: a model in its place, its record, and a few words about it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from engine.paths import replace_folder
+from engine.results import Result, Table
+from engine.store.models import ModelRecord
+
+if TYPE_CHECKING:
+    from engine.jobs.context import JobContext
+    from engine.training.recipes import Recipe
+    from engine.training.rows import Prepared
+    from engine.training.spec import TrainSpec
+
+
+def put_in_place(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, state: Any, seconds: float) -> ModelRecord:
+    """Write the trained model, move it into the workspace at once, and record it."""
+    workspace = job.workspace
+    job.progress(0, None, "step", "saving the model")
+    final = workspace.paths.models / spec.name
+    temporary = workspace.paths.models / f".training-{spec.name}-{job.id}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        how.save(model, prepared, temporary)
+        replace_folder(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    dataset = workspace.datasets.get(spec.dataset)
+    before, after = first_and_last(state.log_history, "eval_loss")
+    record = ModelRecord(
+        name=spec.name,
+        kind=how.kind(spec),
+        source=f"trained from {spec.base} on {spec.dataset}",
+        bytes=sum(file.stat().st_size for file in final.rglob("*") if file.is_file()),
+        folder=str(final),
+        base=spec.base,
+        facts={
+            "recipe": spec.recipe, "method": spec.method, **({"rank": spec.rank, "alpha": spec.alpha} if spec.method == "lora" else {}),
+            "steps": state.global_step, "epochs": round(float(state.epoch or 0), 3), "learning_rate": spec.learning_rate, "seed": spec.seed,
+            "eval_loss_before": before, "eval_loss_after": after, "trained_on": f"{spec.dataset}/{spec.split}",
+            "fingerprint": dataset.fingerprint, "rows": len(prepared.train), "seconds": round(seconds, 1), "job": job.id, **prepared.facts,
+        },
+    )  # fmt: skip
+    workspace.models.put(record)
+    job.changed("models", record.name)
+    return record
+
+
+def tell(spec: TrainSpec, record: ModelRecord, state: Any, seconds: float) -> Result:
+    """The result that every face shows."""
+    history = state.log_history
+    measures = [name for name in ("eval_loss", "eval_accuracy") if any(name in entry for entry in history)]
+    pairs = {name: first_and_last(history, name) for name in measures}
+    words = {"eval_loss": "held-out loss", "eval_accuracy": "held-out accuracy"}
+    said = ", ".join(f"{words[name]} {_figure(before)} → {_figure(after)}" for name, (before, after) in pairs.items())
+    table = Table(["measure", "before", "after"], [[words[name], _figure(before), _figure(after)] for name, (before, after) in pairs.items()])
+    data = {
+        "model": record.name, "kind": record.kind, "base": spec.base, "dataset": spec.dataset, "recipe": spec.recipe, "steps": state.global_step,
+        "rows": record.facts["rows"], "seconds": round(seconds, 1),
+        **{f"{name}_{when}": value for name, pair in pairs.items() for when, value in zip(("before", "after"), pair, strict=True)},
+        "losses": [[entry["step"], entry["loss"]] for entry in history if "loss" in entry],
+        "eval_losses": [[entry["step"], entry["eval_loss"]] for entry in history if "eval_loss" in entry],
+    }  # fmt: skip
+    return Result(f"{record.name}: {said} in {state.global_step} steps ({duration(seconds)})", data, table, opens=f"model:{record.name}")
+
+
+def first_and_last(history: list[dict[str, Any]], name: str) -> tuple[float | None, float | None]:
+    """A figure of the Trainer's log as it was first and as it is last; ``None`` when it was never measured."""
+    values = [entry[name] for entry in history if name in entry]
+    return (float(values[0]), float(values[-1])) if values else (None, None)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``42 s``, ``3 min``, ``1 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _figure(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3f}"

@@ -1,0 +1,81 @@
+"""Supervised fine-tuning of a chat model: loss on the answer and its stop token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.data.shape import as_messages
+from engine.devices import bf16_pays
+from engine.errors import DataError
+from engine.models.load import load_causal, load_tokenizer
+from engine.training import mask
+from engine.training.rows import Prepared, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from engine.jobs.context import JobContext
+    from engine.store.datasets import DatasetRecord
+    from engine.training.spec import TrainSpec
+
+
+class Sft:
+    def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
+        record = job.workspace.datasets.get(spec.dataset)
+        tokenizer = load_tokenizer(folder)
+        train, held_out = choose(record, spec)
+        rows = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
+        measured = _encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
+        if not rows or not measured:
+            raise DataError(f"No row of “{spec.dataset}” fits {spec.max_length} tokens with its answer.", f"Try --max-length {spec.max_length * 2}.")
+        job.log(mask.describe(mask.preview(tokenizer, rows)))
+        return Prepared(rows, measured, tokenizer)
+
+    def model(self, spec: TrainSpec, folder: Path, prepared: Prepared) -> Any:
+        # Frozen weights are kept in bfloat16 where that is native; weights that learn are always float32.
+        dtype = "bfloat16" if spec.method == "lora" and bf16_pays() else "float32"
+        model, _ = load_causal(folder, dtype=dtype)
+        model.config.use_cache = False
+        if spec.method == "full":
+            return model
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(r=spec.rank, lora_alpha=spec.alpha, lora_dropout=spec.dropout, target_modules=spec.target_modules, task_type="CAUSAL_LM")
+        return get_peft_model(model, config)
+
+    def arguments(self, spec: TrainSpec) -> dict[str, Any]:
+        return {"prediction_loss_only": True}
+
+    def measure(self) -> Callable[[Any], dict[str, float]] | None:
+        return None
+
+    def save(self, model: Any, prepared: Prepared, folder: Path) -> None:
+        model.save_pretrained(folder)
+        prepared.tokenizer.save_pretrained(folder)
+
+    def kind(self, spec: TrainSpec) -> str:
+        return "adapter" if spec.method == "lora" else "chat"
+
+
+def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str) -> list[dict[str, Any]]:
+    encoded: list[dict[str, Any]] = []
+    cut = dropped = 0
+    for at, row in enumerate(rows):
+        if at % 64 == 0:
+            job.check()
+            job.progress(at, len(rows), "row", f"reading {what} as tokens")
+        messages = as_messages(record, row)
+        found = mask.encode(tokenizer, messages, max_length) if messages and messages[-1]["content"].strip() else None
+        if found is None:
+            dropped += 1
+            continue
+        cut += found.cut > 0
+        encoded.append({"input_ids": found.input_ids, "labels": found.labels})
+    job.progress(len(rows), len(rows), "row", f"reading {what} as tokens")
+    if cut or dropped:
+        job.log(
+            f"{what}: {cut} had the beginning of their prompt cut to fit {max_length} tokens, {dropped} were left out (no answer, or too long).",
+            "warning",
+        )
+    return encoded
