@@ -36,7 +36,7 @@ class Train(Work):
     base: str = Field(description="The model to start from")
     on: str = Field(description="The dataset to learn from")
     recipe: Literal["auto", "sft", "classify"] = Field("auto", description="sft: answers of a chat model; classify: one label for each text")
-    epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 4 for classify)")
+    epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 5 for classify)")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many steps, whatever the epochs say")
     rows: int | None = Field(None, ge=1, description="Learn from so many rows only, drawn with the seed")
     learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate")
@@ -59,7 +59,7 @@ class Train(Work):
     def prepare(self, desk: Desk) -> Train:
         workspace = desk.workspace
         base, dataset = workspace.models.get(self.base), workspace.datasets.get(self.on)
-        chosen = _recipe(base, dataset) if self.recipe == "auto" else self.recipe
+        chosen = _recipe(base) if self.recipe == "auto" else self.recipe
         _check(chosen, base, dataset)
         split = self.split or ("train" if "train" in dataset.splits else next(iter(dataset.splits), ""))
         if split not in dataset.splits:
@@ -100,8 +100,8 @@ class Train(Work):
         return result
 
 
-def _recipe(base: ModelRecord, dataset: DatasetRecord) -> Literal["sft", "classify"]:
-    """What one would do with this model and this data."""
+def _recipe(base: ModelRecord) -> Literal["sft", "classify"]:
+    """What one would do with this model."""
     return "classify" if base.kind in ("encoder", "classifier") else "sft"
 
 

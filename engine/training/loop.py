@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments, set_seed
@@ -22,13 +21,15 @@ from engine.training.order import Grouped
 from engine.training.outcome import put_in_place, tell
 from engine.training.recipes import recipe
 from engine.training.reporting import Report
-from engine.training.spec import TrainSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.jobs.context import JobContext
     from engine.results import Result
     from engine.training.recipes import Recipe
     from engine.training.rows import Prepared
+    from engine.training.spec import TrainSpec
 
 NEVER = 10**9
 """More steps than any training has."""

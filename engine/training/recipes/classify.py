@@ -1,4 +1,5 @@
 """A classifier from an encoder: one label for each text."""
+# ruff: noqa: ARG002 -- the signatures are those of the Protocol
 
 from __future__ import annotations
 

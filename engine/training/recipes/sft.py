@@ -1,4 +1,5 @@
 """Supervised fine-tuning of a chat model: loss on the answer and its stop token."""
+# ruff: noqa: ARG002 -- the signatures are those of the Protocol
 
 from __future__ import annotations
 
@@ -65,8 +66,10 @@ def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, m
         if at % 64 == 0:
             job.check()
             job.progress(at, len(rows), "row", f"reading {what} as tokens")
-        messages = as_messages(record, row)
-        found = mask.encode(tokenizer, messages, max_length) if messages and messages[-1]["content"].strip() else None
+        try:
+            found = mask.encode(tokenizer, as_messages(record, row), max_length)
+        except DataError:  # This row has no answer; that no row has one is said below.
+            found = None
         if found is None:
             dropped += 1
             continue
