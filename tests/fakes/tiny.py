@@ -14,7 +14,7 @@ TEMPLATE = (
 def instruction_rows(count: int) -> str:
     """JSON lines of an instruction set."""
     rows = [
-        {"instruction": f"Say the word {word} {n % 7} times", "output": " ".join([word] * (n % 7))}
+        {"instruction": f"Say the word {word} {n % 7 + 1} times", "output": " ".join([word] * (n % 7 + 1))}
         for n in range(count)
         for word in [("heron", "reed", "pond")[n % 3]]
     ]
