@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import json
 import multiprocessing
@@ -33,7 +34,17 @@ def warm_up(log: Path) -> None:
         multiprocessing.set_forkserver_preload(["engine.jobs.warm"])
         from multiprocessing import forkserver
 
+        _track()
         forkserver.ensure_running()
+
+
+def _track() -> None:
+    """Start multiprocessing's resource tracker with the real standard error: a screen's stand-in has no descriptor,
+    and the tracker would refuse to start."""
+    from multiprocessing import resource_tracker
+
+    with contextlib.redirect_stderr(sys.__stderr__):
+        resource_tracker.ensure_running()
 
 
 class Channel:
@@ -67,6 +78,7 @@ def start(target: Callable[..., None], arguments: tuple[Any, ...], where: Where)
     """Start ``target(channel_connection, *arguments)`` in a child; ``warm`` forks from the warm server."""
     method = "spawn" if where == "fresh" or sys.platform == "win32" else "forkserver"
     context = multiprocessing.get_context(method)
+    _track()
     ours, theirs = context.Pipe(duplex=True)
     process = context.Process(target=target, args=(theirs, *arguments), daemon=True)  # type: ignore[attr-defined]
     process.start()
