@@ -1,0 +1,304 @@
+"""BitternApp: the parts of the screen, and the wires between them, the state and the engine."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import ContentSwitcher, Footer, TextArea
+
+from engine import events
+from engine.errors import BitternError
+from tui.bridge import Bridge
+from tui.palette import Verbs
+from tui.panels.chat import ChatPanel
+from tui.panels.datasets import DatasetDetail, DatasetsPanel
+from tui.panels.jobs import JobDetail, JobsPanel
+from tui.panels.models import ModelDetail, ModelsPanel
+from tui.roaming import Roaming
+from tui.state.catalog import CatalogState
+from tui.state.chat import ChatState, Message
+from tui.state.jobs import JobsState
+from tui.talk import SCREEN_VERBS, Talk
+from tui.text import clean, one_line
+from tui.themes import DARK, LIGHT
+from tui.widgets.chatbox import ChatBox, Completions
+from tui.widgets.topbar import TopBar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from textual.app import ComposeResult
+
+    from tui import messages
+    from tui.terminal import Outputs
+
+log = logging.getLogger(__name__)
+HISTORY_SHOWN = 40
+
+
+class BitternApp(Roaming, App[int]):
+    """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
+
+    TITLE = "Bittern"
+    CSS_PATH = "styles/bittern.tcss"
+    COMMANDS: ClassVar[set[Any]] = {*App.COMMANDS, Verbs}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "Help"),
+        Binding("f2", "go('datasets')", "Datasets", show=False),
+        Binding("f3", "go('models')", "Models", show=False),
+        Binding("f4", "go('jobs')", "Jobs", show=False),
+        Binding("f5", "go('chat')", "Chat", show=False),
+        Binding("f6", "mode", "Ask/Chat"),
+        Binding("slash", "box('/')", "Command", key_display="/"),
+        Binding("i", "box('')", "Chat box", show=False),
+        Binding("z", "zoom", "Zoom"),
+        Binding("escape", "back", "Back", show=False),
+        Binding("ctrl+q", "quit", "Quit", priority=True),
+    ]
+
+    def __init__(self, workspace: Path | None = None, *, warm: bool = True, starter: bool = True, outputs: Outputs | None = None) -> None:
+        super().__init__()
+        self.bridge = Bridge(self, workspace, warm=warm, outputs=outputs)
+        self.chat = ChatState()
+        self.jobs = JobsState()
+        self.catalog = CatalogState()
+        self.talk = Talk(self)
+        self._starter = starter
+        self._problem = ""
+        self._asked = 0
+
+    def compose(self) -> ComposeResult:
+        yield TopBar()
+        with Horizontal(id="body"):
+            with Vertical(id="side"):
+                yield DatasetsPanel()
+                yield ModelsPanel()
+                yield JobsPanel()
+            with ContentSwitcher(id="detail", initial=None):
+                yield DatasetDetail(self.bridge)
+                yield ModelDetail()
+                yield JobDetail()
+            yield ChatPanel()
+        completions = Completions()
+        yield completions
+        yield ChatBox(completions)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = DARK.name
+        self.main = self.screen
+        self.main.query_one(ChatBox).focus()
+        self.draw_mode()
+        self.arrange()
+        # The engine is imported on a thread, and only once the first picture is there.
+        self.call_after_refresh(self.bridge.open)
+
+    # -- the engine speaks -------------------------------------------------------------------------------------
+
+    async def on_bridge_opened(self) -> None:
+        theme = self.engine.workspace.settings.theme
+        if theme in self.available_themes and theme != "textual-dark":
+            self.theme = theme
+        await self.read_catalog()
+        history = await self.bridge.call(lambda: self.engine.history(self.catalog.session or "main"))
+        self.chat.load(history[-HISTORY_SHOWN:])
+        self.main.query_one(ChatBox).remember(self.chat.typed())
+        for job in self.jobs.ordered():
+            if job.state in ("interrupted", "paused"):
+                where = f" at step {job.checkpoint}" if job.checkpoint is not None else ""
+                told = f"Job {job.id} ({job.title}) was {job.state}{where}. Press r in Jobs, or type /resume {job.id}."
+                self.chat.add("note", told, verb="resume")
+        await self.draw_chat(self.chat.messages)
+        if self._starter:
+            try:
+                await self.bridge.call(self.engine.first_run)
+            except Exception as error:
+                log.exception("the starter could not be brought")
+                self.fail(BitternError(f"The starter could not be brought: {error}", "Type /setup to try again."))
+        await self.read_catalog()
+
+    def on_bridge_failed(self, event: Bridge.Failed) -> None:
+        self.main.query_one(ChatPanel).welcome("The workspace could not be opened.", ready=False)
+        self.fail(event.error)
+
+    async def on_bridge_wake(self) -> None:
+        if wait := self.bridge.pause_before_drain():
+            self.set_timer(wait, self.take_events)
+        else:
+            await self.take_events()
+
+    async def take_events(self) -> None:
+        """Reduce everything that happened since the last look, then redraw only what changed."""
+        changed: dict[int, Message] = {}
+        jobs: set[str] = set()
+        stale = False
+        for event in self.bridge.drain():
+            if isinstance(event, events.CatalogChanged):
+                stale = True
+            elif isinstance(event, events.CallFinished) and self.chat.quiet(event.job):
+                self.tell(event)
+            elif message := self.chat.apply(event):
+                changed[message.number] = message
+                if isinstance(event, events.CallFinished):
+                    answer = self.chat.of(event.job)
+                    changed |= {answer.number: answer} if answer else {}
+                    self._after(event)
+            elif job_id := self.jobs.apply(event):
+                jobs.add(job_id)
+                stale = stale or isinstance(event, (events.JobFinished, events.JobFailed))
+            elif event.job and not event.job.startswith("call-") and event.job not in self.jobs.jobs:
+                stale = True
+        if jobs:
+            await self.draw_jobs(jobs)
+        if changed:
+            await self.draw_chat(changed.values())
+        if stale:
+            self.run_worker(self.read_catalog(), group="catalog", exclusive=True, exit_on_error=False)
+
+    def _after(self, event: events.CallFinished) -> None:
+        result = event.result or {}
+        if event.verb == "clear" and not event.error:
+            self.chat.clear()
+            self.run_worker(self.main.query_one(ChatPanel).reset(self.chat))
+        elif (opens := result.get("opens", "")) and not opens.startswith("job:"):
+            self.run_worker(self.open_address(opens))
+        elif opens:
+            self.run_worker(self.point_at_job(opens.partition(":")[2]))
+
+    def tell(self, event: events.CallFinished) -> None:
+        """The end of a Command that was asked for by a key: a word in the corner."""
+        if event.error:
+            self.notify(clean(f"{event.error['message']} {event.error.get('hint', '')}"), title=event.error["title"], severity="error", markup=False)
+        elif event.result and event.result.get("summary"):
+            self.notify(one_line(event.result["summary"], 200), markup=False, timeout=4)
+
+    def fail(self, error: BitternError) -> None:
+        """Show an error in the conversation."""
+        self.run_worker(self.draw_chat([self.chat.add("error", error.message, error=error.as_dict())]))
+
+    async def read_catalog(self) -> None:
+        """Look at the lists again."""
+        if self.bridge.engine is None:
+            return
+        engine = self.bridge.engine
+
+        def look() -> tuple[Any, ...]:
+            return engine.datasets(), engine.model_records(), engine.jobs(), *(engine.current(kind) for kind in ("dataset", "model", "session"))
+
+        datasets, models, jobs, dataset, model, session = await self.bridge.call(look)
+        self.catalog.load(datasets, models, dataset, model, session)
+        self.jobs.load(jobs)
+        for job in self.jobs.ordered()[:50]:
+            if not job.loaded and job.state in ("running", "paused", "interrupted"):
+                await self.load_job(job.id)
+        self.main.query_one(DatasetsPanel).draw(self.catalog)
+        self.main.query_one(ModelsPanel).draw(self.catalog)
+        await self.draw_jobs(set(self.jobs.jobs))
+        self.draw_mode()
+        self.draw_welcome()
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    async def draw_jobs(self, changed: set[str]) -> None:
+        self.main.query_one(JobsPanel).draw(self.jobs)
+        self.main.query_one(TopBar).show_jobs(self.jobs, self._problem)
+        detail = self.main.query_one(JobDetail)
+        if detail.job_id in changed and self.view.detail == "job":
+            await detail.draw(self.jobs.jobs[detail.job_id])
+
+    async def draw_chat(self, changed: Any) -> None:
+        await self.main.query_one(ChatPanel).draw(changed)
+        last = self.chat.last_answer
+        self.main.query_one(ChatBox).cites = bool(last and last.passages and not last.busy)
+
+    def draw_mode(self) -> None:
+        """The box says what plain text means."""
+        model = self.catalog.model or "no model yet"
+        title = f"ask {self.catalog.dataset or 'guide'} · {model}" if self.chat.mode == "ask" else f"chat · {model}"
+        self.main.query_one(ChatBox).border_title = one_line(title, 60)
+
+    def draw_welcome(self) -> None:
+        panel = self.main.query_one(ChatPanel)
+        if self.catalog.ready:
+            panel.welcome("Ask about Bittern, or add your own data with /add FILE. For example:", ready=True)
+        elif self.jobs.running() or self.jobs.waiting():
+            panel.welcome("Getting the starter models… you can ask when this is done. Jobs shows how far it is.", ready=False)
+        else:
+            panel.welcome("There is no model to talk to yet. Type /setup to bring the starter models, or /pull NAME.", ready=False)
+
+    # -- the person speaks -------------------------------------------------------------------------------------
+
+    @on(ChatBox.Sent)
+    @on(ChatPanel.Asked)
+    def said(self, event: ChatBox.Sent | ChatPanel.Asked) -> None:
+        self.main.query_one(ChatPanel).to_end()
+        if self.view.panel != "chat" and not event.text.startswith("/"):
+            self.view.panel = "chat"
+            self.arrange()
+        self.run_worker(self.talk.say(event.text))
+
+    @on(TextArea.Changed, "#chatbox")
+    @on(ChatBox.CompletionWanted)
+    async def complete(self) -> None:
+        """Completions of a slash line; only the answer to the newest text is shown."""
+        box, shown = self.main.query_one(ChatBox), self.main.query_one(Completions)
+        text = box.text
+        self._asked += 1
+        if not text.startswith("/") or "\n" in text or self.bridge.engine is None:
+            shown.hide()
+            return
+        self.run_worker(self._complete(text, self._asked))
+
+    async def _complete(self, text: str, asked: int) -> None:
+        try:
+            found = await self.bridge.call(lambda: self.engine.complete(text))
+        except Exception:
+            log.exception("no completion for %r", text)
+            found = []
+        if " " not in text:
+            found = [*found, *((verb, told) for verb, told in SCREEN_VERBS.items() if verb.startswith(text[1:]))]
+        if asked == self._asked:
+            shown = self.main.query_one(Completions)
+            done = len(found) == 1 and text.rsplit(" ", 1)[-1].removeprefix("/") == found[0][0]
+            shown.show([] if done else found)
+
+    def on_run_line(self, event: messages.RunLine) -> None:
+        self.run_worker(self.talk.run(event.line, quiet=event.quiet))
+
+    async def verbs(self) -> list[tuple[str, str]]:
+        """Every verb with its help."""
+        from engine.commands.describe import overview
+
+        return [*(await self.bridge.call(overview)), *SCREEN_VERBS.items()]
+
+    def get_system_commands(self, screen: Any) -> Any:
+        yield from super().get_system_commands(screen)
+        yield "Train a model", "Open the form", self.open_train_form
+
+
+def run_screen(workspace: Path | None = None) -> int:
+    """Open the screen; returns the exit status."""
+    import sys
+
+    from tui.terminal import aside
+
+    with aside() as outputs:
+        app = BitternApp(workspace, outputs=outputs)
+        result = app.run()
+    if app.return_code:
+        sys.stderr.write(
+            "Bittern's screen stopped unexpectedly. Jobs are safe: start it again to resume them. The log folder of the workspace has the details.\n"
+        )
+    finish: Callable[[], None] | None = app.after_end
+    if finish:
+        finish()
+    return result if result is not None else app.return_code or 0

@@ -1,0 +1,56 @@
+"""What panels and widgets ask of the app; the app decides, no panel knows another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.message import Message
+
+
+@dataclass
+class RunLine(Message):
+    """Run a line of the grammar. ``quiet``: its answer is told in passing, not in the conversation."""
+
+    line: str
+    quiet: bool = False
+
+
+@dataclass
+class FillBox(Message):
+    """Put text into the chat box and go there."""
+
+    text: str
+
+
+@dataclass
+class OpenRow(Message):
+    """Open a row by its address (``name/split/index``); ``answer`` is what it is cited for."""
+
+    address: str
+    passage: str = ""
+    answer: str = ""
+
+
+@dataclass
+class ShowDetail(Message):
+    """Open what a list's cursor is on. ``kind``: dataset, model, job."""
+
+    kind: str
+    name: str
+
+
+@dataclass
+class AskTrain(Message):
+    """Open the form for a fine-tuning."""
+
+    base: str = ""
+    dataset: str = ""
+
+
+@dataclass
+class AskSure(Message):
+    """Run ``line`` after a yes."""
+
+    question: str
+    line: str
+    yes: str = "Yes"

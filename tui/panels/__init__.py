@@ -1,0 +1,1 @@
+"""The panels of the screen. None imports another, nor the app."""

@@ -1,0 +1,163 @@
+"""Jobs: the list with its progress, and the curves, figures and log of one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.messages import AskSure, RunLine, ShowDetail
+from tui.state.jobs import RESUMABLE, bar, span
+from tui.text import clean, one_line
+from tui.widgets.lists import NamedList
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from tui.state.jobs import JobsState, JobView
+    from tui.widgets.curves import Curves
+
+COLOURS = {
+    "queued": "$text-muted", "running": "$success", "paused": "$warning", "done": "$success", "failed": "$error",
+    "cancelled": "$text-disabled", "interrupted": "$warning",
+}  # fmt: skip
+LOG_SHOWN = 120
+
+
+class JobsPanel(NamedList):
+    """The jobs, newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Look"),
+        Binding("p", "ask('pause')", "Pause"),
+        Binding("r", "ask('resume')", "Resume"),
+        Binding("x", "cancel", "Cancel"),
+        Binding("u", "move('up')", "Up"),
+        Binding("d", "move('down')", "Down"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="jobs", empty="No jobs yet. Training, indexing and downloads appear here while they run.")
+        self.border_title = "Jobs"
+        self._states: dict[str, str] = {}
+
+    def draw(self, jobs: JobsState) -> None:
+        shown = jobs.ordered()
+        self._states = {job.id: job.state for job in shown}
+        running = len(jobs.running())
+        self.border_title = f"Jobs {len(shown)}" if shown else "Jobs"
+        self.border_subtitle = f"{running} running" if running else ""
+        self.show([(job.id, self._entry(job)) for job in shown])
+
+    def _entry(self, job: JobView) -> Content:
+        colour = COLOURS.get(job.state, "")
+        width = max(20, self.size.width - 4) if self.size.width else 30
+        head = [(f"{job.glyph} ", colour), (f"{job.id} ", "$text-muted"), (one_line(job.title, width - 14), "bold" if job.state == "running" else "")]
+        if job.state == "running":
+            full, rest = bar(job.percent, 12)
+            tail = f" {job.percent:.0f}%" if job.percent is not None else f" {job.done:g} {job.unit}"
+            left = f" {span(job.eta)} left" if job.eta is not None else ""
+            return Content.assemble(*head, "\n  ", (full, "$success"), (rest, "$text-disabled"), (tail, ""), (left, "$text-muted"))
+        partly = f" {job.percent:.0f}%" if job.percent and job.state in ("paused", "interrupted") else ""
+        return Content.assemble(*head, (f"  {job.state}{partly}", colour))
+
+    def on_resize(self) -> None:
+        self._shown.clear()
+
+    def on_option_list_option_selected(self, event: NamedList.OptionSelected) -> None:
+        event.stop()
+        if event.option.id:
+            self.post_message(ShowDetail("job", event.option.id))
+
+    def action_ask(self, what: str) -> None:
+        if self.chosen:
+            self.post_message(RunLine(f"{what} {self.chosen}", quiet=True))
+
+    def action_cancel(self) -> None:
+        if not self.chosen:
+            return
+        line = f"cancel {self.chosen}"
+        if self._states.get(self.chosen) == "running":
+            self.post_message(AskSure(f"Cancel job {self.chosen} while it runs? Its last checkpoint is kept.", line, "Cancel the job"))
+        else:
+            self.post_message(RunLine(line, quiet=True))
+
+    def action_move(self, where: str) -> None:
+        if self.chosen:
+            self.post_message(RunLine(f"move {self.chosen} {where}", quiet=True))
+
+
+class JobDetail(Vertical):
+    """One job: progress, curves, figures, log."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "ask('pause')", "Pause"),
+        Binding("r", "ask('resume')", "Resume"),
+        Binding("x", "cancel", "Cancel"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="job-detail", classes="detail")
+        self.job_id = ""
+        self._running = False
+        self._curves: Curves | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="job-head", markup=False, classes="facts")
+        with VerticalScroll(id="job-log"):
+            yield Static(id="job-log-text", markup=False)
+
+    async def draw(self, job: JobView) -> None:
+        """Show a job as it stands."""
+        fresh = job.id != self.job_id
+        self.job_id, self._running = job.id, job.state == "running"
+        self.query_one("#job-head", Static).update(self._head(job))
+        if self._curves is None and job.curves:
+            from tui.widgets.curves import Curves
+
+            self._curves = Curves()
+            await self.mount(self._curves, after="#job-head")
+        if self._curves is not None:
+            self._curves.show(job.curves)
+        log = self.query_one("#job-log", VerticalScroll)
+        if fresh:
+            log.anchor()
+        lines = list(job.log)[-LOG_SHOWN:]
+        self.query_one("#job-log-text", Static).update(Content("\n".join(clean(line) for line in lines)))
+        parent = self.parent
+        if parent is not None:
+            parent.border_title = one_line(f"Job {job.id}  {job.title}", 60)  # type: ignore[attr-defined]
+
+    def _head(self, job: JobView) -> Content:
+        colour = COLOURS.get(job.state, "")
+        full, rest = bar(job.percent, 30)
+        parts: list[Content | tuple[str, str] | str] = [(f"{job.glyph} {job.state}", f"bold {colour}"), "  "]
+        if job.percent is not None:
+            parts += [(full, "$success" if job.state in ("running", "done") else colour), (rest, "$text-disabled"), (f" {job.percent:.0f}%", "bold")]
+        if job.note:
+            parts.append((f"  {one_line(job.note, 40)}", "$text-muted"))
+        parts.append("\n")
+        for number, (name, value) in enumerate(job.figures()):
+            parts += ["   " if number else "", (f"{one_line(name, 20)} ", "$text-muted"), (one_line(value, 30), "bold")]
+        if job.summary:
+            parts += ["\n", (clean(job.summary), "$success")]
+        if job.error:
+            parts += ["\n", (clean(job.error.get("message", "")), "$error"), "\n", (clean(job.error.get("hint", "")), "$text")]
+        if job.state in RESUMABLE:
+            parts += ["\n", ("Press r to go on from its last checkpoint.", "$text-muted")]
+        return Content.assemble(*parts)
+
+    def action_ask(self, what: str) -> None:
+        if self.job_id:
+            self.post_message(RunLine(f"{what} {self.job_id}", quiet=True))
+
+    def action_cancel(self) -> None:
+        if self._running:
+            self.post_message(
+                AskSure(f"Cancel job {self.job_id} while it runs? Its last checkpoint is kept.", f"cancel {self.job_id}", "Cancel the job")
+            )
+        else:
+            self.action_ask("cancel")

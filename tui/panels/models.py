@@ -1,0 +1,92 @@
+"""Models: the list, and the facts of one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.messages import AskTrain, FillBox, RunLine, ShowDetail
+from tui.state.catalog import size
+from tui.text import clean, one_line
+from tui.widgets.lists import NamedList
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from tui.state.catalog import CatalogState, ModelView
+
+
+class ModelsPanel(NamedList):
+    """The models of the workspace; the one in use has a mark."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Use"),
+        Binding("space", "facts", "Facts"),
+        Binding("t", "train", "Train"),
+        Binding("e", "evaluate", "Evaluate"),
+        Binding("a", "pull", "Pull"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(id="models", empty="No models yet. /setup brings the starter models; /pull NAME brings another.")
+        self.border_title = "Models"
+
+    def draw(self, catalog: CatalogState) -> None:
+        self.border_title = f"Models {len(catalog.models)}" if catalog.models else "Models"
+        self.show([(item.name, self._entry(item, item.name == catalog.model)) for item in catalog.models])
+
+    def _entry(self, item: ModelView, used: bool) -> Content:
+        mark = ("● ", "$success") if used else ("  ", "")
+        about = f"  {item.kind} {size(item.bytes)}"
+        return Content.assemble(mark, (one_line(item.name, 18), "bold" if used else ""), (about, "$text-muted"))
+
+    def on_option_list_option_selected(self, event: NamedList.OptionSelected) -> None:
+        event.stop()
+        if event.option.id:
+            self.post_message(RunLine(f"use {event.option.id}", quiet=True))
+            self.post_message(ShowDetail("model", event.option.id))
+
+    def action_facts(self) -> None:
+        if self.chosen:
+            self.post_message(ShowDetail("model", self.chosen))
+
+    def action_train(self) -> None:
+        self.post_message(AskTrain(base=self.chosen))
+
+    def action_evaluate(self) -> None:
+        if self.chosen:
+            self.post_message(FillBox(f"/evaluate {self.chosen} --on "))
+
+    def action_pull(self) -> None:
+        self.post_message(FillBox("/pull "))
+
+
+class ModelDetail(VerticalScroll):
+    """The facts of a model."""
+
+    def __init__(self) -> None:
+        super().__init__(id="model-detail", classes="detail")
+        self.name_shown = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="model-facts", markup=False)
+
+    def draw(self, model: ModelView, used: bool) -> None:
+        self.name_shown = model.name
+        lines = model.lines()
+        width = max(len(name) for name, _ in lines) + 2
+        parts: list[Content | tuple[str, str] | str] = [
+            (clean(model.name), "bold"), ("   in use\n\n" if used else "\n\n", "$success"),
+        ]  # fmt: skip
+        for name, value in lines:
+            parts += [(one_line(name, 24).ljust(width), "$text-muted"), clean(value), "\n"]
+        how = "Enter in Models uses it for chat and answers. t trains on it, e measures it." if model.talks else "t trains on it, e measures it."
+        parts += ["\n", (how, "$text-muted")]
+        self.query_one("#model-facts", Static).update(Content.assemble(*parts))
+        parent = self.parent
+        if parent is not None:
+            parent.border_title = one_line(model.name, 50)  # type: ignore[attr-defined]

@@ -1,0 +1,336 @@
+"""Moving about: which panel, which detail, forms and dialogs, and the way out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from textual.widgets import ContentSwitcher
+
+from engine.errors import BitternError
+from tui.panels.chat import ChatPanel
+from tui.panels.datasets import DatasetDetail
+from tui.panels.jobs import JobDetail, JobsPanel
+from tui.panels.models import ModelDetail
+from tui.state.view import KINDS, LISTS, WIDE, ViewState
+from tui.widgets.chatbox import ChatBox, Completions
+from tui.widgets.topbar import TopBar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from textual.app import App
+    from textual.screen import Screen
+    from textual.widget import Widget
+
+    from engine.engine import Engine
+    from tui import messages
+    from tui.bridge import Bridge
+    from tui.state.catalog import CatalogState
+    from tui.state.chat import ChatState
+    from tui.state.jobs import JobsState
+    from tui.talk import Talk
+
+    Base = App[int]
+else:
+    Base = object
+
+
+class Roaming(Base):
+    """The part of the app that moves between panels; everything it draws is drawn by the panels."""
+
+    bridge: Bridge
+    chat: ChatState
+    jobs: JobsState
+    catalog: CatalogState
+    talk: Talk
+    main: Screen[Any]
+    after_end: Callable[[], None] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view = ViewState()
+
+    @property
+    def engine(self) -> Engine:
+        """The open engine. Raises ``BitternError`` before it is there."""
+        if self.bridge.engine is None:
+            raise BitternError("The workspace is still being opened.", "Try again in a moment.")
+        return self.bridge.engine
+
+    # -- where the person is -----------------------------------------------------------------------------------
+
+    def arrange(self) -> None:
+        """Show the parts that the view asks for."""
+        seen = self.view.visible(self.main.size.width or self.size.width)
+        for name in (*LISTS, "detail", "chat"):
+            self.main.query_one(f"#{name}").display = name in seen
+        side = self.main.query_one("#side")
+        side.display = any(name in seen for name in LISTS)
+        side.styles.width = "1fr" if self.view.zoom in LISTS else None
+        self.main.query_one(TopBar).show_panel(self.view.panel)
+
+    def on_resize(self) -> None:
+        if hasattr(self, "main"):
+            self.arrange()
+
+    def action_go(self, panel: str) -> None:
+        """Go to a panel: its list, or the chat box."""
+        self.view.panel = panel
+        if self.view.zoom:
+            self.view.zoom = ""
+        if panel in KINDS and self.size.width < WIDE:
+            self.view.detail = ""
+        self.arrange()
+        if panel == "chat":
+            self.main.query_one(ChatBox).focus()
+        else:
+            self.main.query_one(f"#{panel}").focus()
+
+    def on_descendant_focus(self, event: Any) -> None:
+        """On a wide screen the panel is where the focus is."""
+        part = self.part_of(event.widget)
+        panel = {kind: name for name, kind in KINDS.items()}.get(self.view.detail, "chat") if part == "detail" else part
+        if panel and panel != self.view.panel and self.size.width >= WIDE:
+            self.view.panel = panel
+            self.main.query_one(TopBar).show_panel(panel)
+
+    def part_of(self, widget: Widget | None) -> str:
+        """The part of the screen a widget stands in."""
+        for node in widget.ancestors_with_self if widget else ():
+            if node.id in (*LISTS, "detail", "chat"):
+                return str(node.id)
+            if node.id == "chatbox":
+                return "chat"
+        return ""
+
+    def action_box(self, text: str) -> None:
+        box = self.main.query_one(ChatBox)
+        if text and not box.text:
+            box.put(text)
+        box.focus()
+
+    def on_fill_box(self, event: messages.FillBox) -> None:
+        box = self.main.query_one(ChatBox)
+        box.put(event.text)
+        box.focus()
+
+    def action_zoom(self) -> None:
+        self.view.toggle_zoom(self.part_of(self.focused) or self.view.panel)
+        self.arrange()
+
+    async def action_back(self) -> None:
+        """One step back: inside the detail, then out of it, then to the chat box."""
+        if self.view.detail and self.part_of(self.focused) == "detail":
+            if self.view.detail == "dataset" and self.main.query_one(DatasetDetail).back():
+                return
+            panel = {kind: name for name, kind in KINDS.items()}[self.view.detail]
+            self.view.detail = self.view.zoom = ""
+            self.action_go(panel)
+        elif self.view.zoom or (self.view.detail and self.size.width >= WIDE):
+            self.view.detail = self.view.zoom = ""
+            self.arrange()
+        else:
+            self.action_go("chat")
+
+    def on_chat_box_left(self) -> None:
+        """Esc in the box: stop a running answer, else go to the panels."""
+        if (message := self.chat.busy) and self.bridge.engine:
+            self.engine.stop(message.ticket)
+        elif self.size.width < WIDE and self.view.panel == "chat":
+            self.main.query_one(ChatPanel).focus()
+        else:
+            self.action_go(self.view.panel if self.view.panel in KINDS else "datasets")
+
+    def action_mode(self) -> None:
+        self.chat.mode = "chat" if self.chat.mode == "ask" else "ask"
+        self.draw_mode()
+
+    def draw_mode(self) -> None:
+        raise NotImplementedError
+
+    # -- details -----------------------------------------------------------------------------------------------
+
+    async def on_show_detail(self, event: messages.ShowDetail) -> None:
+        await self.show_detail(event.kind, event.name)
+
+    async def show_detail(self, kind: str, name: str) -> None:
+        """Open a dataset, a model or a job beside the lists."""
+        if kind == "dataset" and (dataset := self.catalog.find_dataset(name)):
+            self._open(kind, DatasetDetail)
+            await self.main.query_one(DatasetDetail).open(dataset)
+        elif kind == "model" and (model := self.catalog.find_model(name)):
+            self._open(kind, ModelDetail)
+            self.main.query_one(ModelDetail).draw(model, model.name == self.catalog.model)
+            self.main.query_one(ModelDetail).focus()
+        elif kind == "job" and name in self.jobs.jobs:
+            await self.load_job(name)
+            self._open(kind, JobDetail)
+            await self.main.query_one(JobDetail).draw(self.jobs.jobs[name])
+            self.main.query_one("#job-log").focus()
+
+    def _open(self, kind: str, detail: type[Widget]) -> None:
+        self.view.detail = kind
+        self.view.panel = {kind: name for name, kind in KINDS.items()}[kind]
+        if self.view.zoom != "detail":
+            self.view.zoom = ""
+        self.main.query_one("#detail", ContentSwitcher).current = self.main.query_one(detail).id
+        self.arrange()
+
+    async def load_job(self, job_id: str) -> None:
+        """Read a job's journal once, so that its curves and log are whole."""
+        if self.jobs.jobs[job_id].loaded or self.bridge.engine is None:
+            return
+        self.jobs.load_history(job_id, await self.bridge.call(lambda: self.engine.events_of(job_id)))
+
+    async def point_at_job(self, job_id: str) -> None:
+        """Put the cursor on a job; open it where there is room and nothing else is open."""
+        if job_id not in self.jobs.jobs:
+            return
+        self.main.query_one(JobsPanel).choose(job_id)
+
+    async def on_open_row(self, event: messages.OpenRow) -> None:
+        await self.open_row(event.address, event.passage, event.answer)
+
+    async def open_row(self, address: str, passage: str = "", answer: str = "") -> None:
+        """Open a row in full by its address, ``name/split/index``."""
+        name, _, rest = address.partition("/")
+        split, _, index = rest.rpartition("/")
+        dataset = self.catalog.find_dataset(name)
+        if dataset is None or not index.isdigit() or split not in dataset.splits:
+            self.notify(f"The row {address} is not in the workspace any more.", severity="warning", markup=False)
+            return
+        self._open("dataset", DatasetDetail)
+        await self.main.query_one(DatasetDetail).open_row(dataset, split, int(index), passage, answer)
+
+    async def open_address(self, address: str) -> None:
+        """Go where a Result points: ``dataset:NAME/SPLIT/ROW``, ``model:NAME``, ``job:ID``, ``run:ID``."""
+        kind, _, name = address.partition(":")
+        if kind == "dataset" and "/" in name:
+            await self.open_row(name)
+        elif kind in ("dataset", "model", "job"):
+            await self.show_detail(kind, name)
+
+    async def on_chat_box_cited(self, event: ChatBox.Cited) -> None:
+        last = self.chat.last_answer
+        number = int(event.digit) - 1
+        if last and number < len(last.passages):
+            passage = last.passages[number]
+            await self.open_row(str(passage.get("address", "")), str(passage.get("text", "")), last.text)
+        else:
+            self.main.query_one(ChatBox).put(event.digit)
+
+    # -- forms and dialogs -------------------------------------------------------------------------------------
+
+    def on_ask_train(self, event: messages.AskTrain) -> None:
+        self.run_worker(self.open_train_form(event.base, event.dataset))
+
+    async def open_train_form(self, base: str = "", dataset: str = "") -> None:
+        """The form for ``train``, with what is chosen or in use filled in."""
+        from engine.commands.describe import fields
+        from engine.commands.registry import command
+        from tui.screens.train_form import TrainForm
+
+        def finished(line: str | None) -> None:
+            if line:
+                self.run_worker(self.talk.run(line, quiet=True))
+                self.action_go("jobs")
+
+        cls = await self.bridge.call(lambda: command("train"))
+        names = {"datasets": [item.name for item in self.catalog.datasets], "models": [item.name for item in self.catalog.models]}
+        given = {"base": base or self.catalog.model, "on": dataset or self.catalog.dataset}
+        self.push_screen(TrainForm(cls, fields(cls), names, given), finished)
+
+    def on_ask_sure(self, event: messages.AskSure) -> None:
+        from tui.screens.ask import AskScreen
+
+        def finished(answer: str | None) -> None:
+            if answer == "yes":
+                self.run_worker(self.talk.run(event.line, quiet=True))
+
+        self.push_screen(AskScreen("Sure?", event.question, (("yes", event.yes), ("no", "Leave it"))), finished)
+
+    async def action_help(self) -> None:
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(await self.verbs()))
+
+    async def verbs(self) -> list[tuple[str, str]]:
+        raise NotImplementedError
+
+    def choose_verb(self, verb: str) -> None:
+        """A verb was chosen in the palette: run it, or let the person fill in its words."""
+        from engine.commands.registry import VERBS, command
+
+        if verb in VERBS and verb != "train" and any(field.is_required() for field in command(verb).model_fields.values()):
+            self.main.query_one(ChatBox).put(f"/{verb} ")
+            self.main.query_one(ChatBox).focus()
+        else:
+            self.run_worker(self.talk.say(f"/{verb}"))
+
+    async def action_tour(self) -> None:
+        """Walk through the main job."""
+        self.notify("The tour is not part of this screen yet. In a shell: bittern tour", markup=False)
+
+    # -- the way out -------------------------------------------------------------------------------------------
+
+    async def action_quit(self) -> None:
+        from tui.screens.ask import quit_screen
+
+        self.main.query_one(Completions).hide()
+        if any(type(screen).__name__ in ("AskScreen", "SavingScreen") for screen in self.screen_stack):
+            return
+        mine = set(self.bridge.engine.queue.busy()) if self.bridge.engine else set()
+        open_jobs = [job for job in self.jobs.ordered() if job.state == "queued" or (job.state == "running" and job.id in mine)]
+        if not open_jobs:
+            await self._end("pause", [])
+            return
+
+        def finished(answer: str | None) -> None:
+            if answer in ("background", "pause", "cancel"):
+                self.run_worker(self._end(answer, [job.id for job in open_jobs]))
+
+        self.push_screen(quit_screen([f"{job.id}  {job.title}" for job in open_jobs]), finished)
+
+    async def _end(self, how: str, open_jobs: list[str]) -> None:
+        """Close the engine (each running job writes a checkpoint), then leave."""
+        from tui.screens.ask import SavingScreen
+
+        if open_jobs:
+            self.push_screen(SavingScreen())
+        engine = self.bridge.engine
+        if engine is not None:
+            try:
+                await self.bridge.call(lambda: _settle_jobs(engine, how, open_jobs))
+            except BitternError as error:
+                self.notify(error.message, severity="error", markup=False)
+            root: Path = engine.workspace.paths.root
+            if how == "background":
+                self.after_end = lambda: start_worker(root)
+        await self.bridge.close()
+        self.exit(0)
+
+
+def _settle_jobs(engine: Engine, how: str, open_jobs: list[str]) -> None:
+    """Cancel the open jobs; or pause them, so that they can go on; in the background they are queued again at once."""
+    if how == "cancel":
+        for job_id in open_jobs:
+            if engine.job(job_id).state in ("queued", "running"):
+                engine.run(engine.parse(f"cancel {job_id}"))
+    engine.queue.close()
+    if how == "background":
+        for job_id in open_jobs:
+            if engine.job(job_id).state == "paused":
+                engine.run(engine.parse(f"resume {job_id}"))
+
+
+def start_worker(root: Path) -> None:
+    """Start a process of its own that goes on with the queued jobs after this one has ended."""
+    with (root / "logs" / "work.log").open("ab") as output:
+        subprocess.Popen(
+            [sys.executable, "-m", "tui", "--workspace", str(root), "work"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=os.environ.copy(),
+        )  # fmt: skip

@@ -1,0 +1,126 @@
+"""A form made from a Command's fields; it shows the very line it will run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Select, Static, Switch
+
+from tui.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from engine.commands.base import Command
+    from engine.commands.describe import FieldView
+
+
+class TrainForm(ModalScreen[str]):
+    """Dismissed with the line to run, or an empty string. ``names`` answers a kind (datasets, models) with names."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')", "Cancel"), Binding("ctrl+s", "start", "Start")]
+
+    def __init__(self, command: type[Command], fields: Sequence[FieldView], names: Mapping[str, list[str]], given: Mapping[str, str]) -> None:
+        super().__init__()
+        self._command, self._fields, self._names, self._given = command, fields, names, given
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog wide", id="train-form") as form:
+            form.border_title = "Train"
+            form.border_subtitle = "ctrl+s starts, Esc cancels"
+            with VerticalScroll(id="fields", can_focus=False):
+                for view in self._fields:
+                    with Horizontal(classes="field"):
+                        yield Static(view.name.replace("_", " ") + (" *" if view.required else ""), classes="label", markup=False)
+                        yield self._input(view)
+                        yield Static(Content(view.help), classes="help", markup=False)
+            yield Static(id="line", markup=False)
+            with Horizontal(id="buttons"):
+                yield Button("Start", variant="primary", id="start", compact=True)
+                yield Button("Cancel", id="cancel", compact=True)
+
+    def on_mount(self) -> None:
+        self._draw_line()
+        self.query("#fields Select, #fields Input").first().focus()
+
+    def _input(self, view: FieldView) -> Widget:
+        name = f"field-{view.name}"
+        given = self._given.get(view.name, "" if view.default in (None, (), []) else str(view.default))
+        if view.kind == "switch":
+            return Switch(bool(view.default), id=name, animate=False)
+        choices = list(view.choices) or self._names.get(view.names, [])
+        if choices and not view.many:
+            value: Any = given if given in choices else Select.NULL
+            blank = not (view.required and value is not Select.NULL)
+            return Select([(Content(clean(choice)), choice) for choice in choices], value=value, allow_blank=blank, id=name, compact=True)
+        kinds: dict[str, Any] = {"integer": "integer", "number": "number"}
+        return Input(
+            given, id=name, type=kinds.get(view.kind, "text"), compact=True, placeholder="as the model and the data ask" if not given else ""
+        )
+
+    def _values(self) -> dict[str, Any]:
+        """What is filled in; a field left at its default stays out, so that the line stays short."""
+        values: dict[str, Any] = {}
+        for view in self._fields:
+            widget = self.query_one(f"#field-{view.name}")
+            if isinstance(widget, Switch):
+                value: Any = widget.value
+            elif isinstance(widget, Select):
+                value = None if widget.is_blank() else widget.value
+            else:
+                value = self.query_one(f"#field-{view.name}", Input).value.strip() or None
+            if view.many and isinstance(value, str):
+                value = [part.strip() for part in value.split(",") if part.strip()]
+            if value is not None and str(value) != str(view.default):
+                values[view.name] = value
+        return values
+
+    def _line(self) -> tuple[str, str]:
+        """The line, or what is wrong with what is filled in."""
+        from pydantic import ValidationError
+
+        from engine.commands.parse import to_line
+
+        try:
+            return to_line(self._command(**self._values())), ""
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]).replace("_", " ") if first["loc"] else ""
+            return "", f"{name}: {first['msg'].removeprefix('Value error, ')}"
+
+    def _draw_line(self) -> None:
+        line, wrong = self._line()
+        text = Content.styled(clean(wrong), "$error") if wrong else Content.assemble(("/", "$accent"), clean(line))
+        self.query_one("#line", Static).update(text)
+
+    def on_input_changed(self) -> None:
+        self._draw_line()
+
+    def on_select_changed(self) -> None:
+        self._draw_line()
+
+    def on_switch_changed(self) -> None:
+        self._draw_line()
+
+    def on_input_submitted(self) -> None:
+        self.action_start()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "start":
+            self.action_start()
+        else:
+            self.dismiss("")
+
+    def action_start(self) -> None:
+        line, wrong = self._line()
+        if wrong:
+            self.notify(wrong, title="Not yet", severity="warning", markup=False)
+        else:
+            self.dismiss(line)

@@ -1,0 +1,1 @@
+"""Plain view models that reduce the engine's events; no Textual in them."""

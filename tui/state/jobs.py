@@ -1,0 +1,209 @@
+"""What the screen knows of jobs, reduced from their events. Steps that come twice (a resume) are kept once."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+GLYPHS = {"queued": "○", "running": "▶", "paused": "‖", "done": "✓", "failed": "✗", "cancelled": "–", "interrupted": "!"}
+OVER = ("done", "failed", "cancelled")
+RESUMABLE = ("paused", "interrupted", "failed", "cancelled")
+LOG_LINES = 400
+
+
+@dataclass(slots=True)
+class Curve:
+    """Values by step, in the order of steps; a step that comes again replaces its value."""
+
+    points: list[tuple[int, float]] = field(default_factory=list)
+
+    def put(self, step: int, value: float) -> None:
+        if not self.points or step > self.points[-1][0]:
+            self.points.append((step, value))
+            return
+        at = bisect_left(self.points, (step,))
+        if at < len(self.points) and self.points[at][0] == step:
+            self.points[at] = (step, value)
+        else:
+            self.points.insert(at, (step, value))
+
+    @property
+    def last(self) -> float:
+        return self.points[-1][1]
+
+    def thinned(self, most: int) -> list[tuple[int, float]]:
+        """At most about ``most`` points, the last one included: what a plot of that many columns can show."""
+        stride = max(1, -(-len(self.points) // max(1, most)))
+        return self.points if stride == 1 else [*self.points[:-1:stride], self.points[-1]]
+
+
+@dataclass(slots=True)
+class JobView:
+    """One job. ``eta`` in seconds; ``rate`` in ``unit`` a second; ``percent`` 0 to 100, or ``None``."""
+
+    id: str
+    verb: str = ""
+    title: str = ""
+    state: str = "queued"
+    done: float = 0.0
+    total: float | None = None
+    unit: str = ""
+    rate: float | None = None
+    eta: float | None = None
+    note: str = ""
+    summary: str = ""
+    error: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    checkpoint: int | None = None
+    seq: int = 0
+    loaded: bool = False
+    """Whether the job's journal was read, so that curves and log are whole."""
+
+    @property
+    def percent(self) -> float | None:
+        if self.state == "done":
+            return 100.0
+        return min(100.0, 100 * self.done / self.total) if self.total else None
+
+    @property
+    def glyph(self) -> str:
+        return GLYPHS.get(self.state, "?")
+
+    def figures(self) -> list[tuple[str, str]]:
+        """The latest figures, as a person reads them."""
+        found = []
+        if self.total:
+            found.append((self.unit or "done", f"{self.done:g} / {self.total:g}"))
+        elif self.done:
+            found.append((self.unit or "done", f"{self.done:g}"))
+        if self.rate and self.state == "running":
+            found.append(("speed", f"{self.rate:.3g} {self.unit}/s"))
+        if self.eta is not None and self.state == "running":
+            found.append(("left", span(self.eta)))
+        for name, curve in self.curves.items():
+            if curve.points:
+                found.append((name.replace("_", " "), f"{curve.last:.4g}"))
+        if self.checkpoint is not None:
+            found.append(("checkpoint", f"step {self.checkpoint}"))
+        return found
+
+    def apply(self, event: events.Event) -> bool:
+        """Take in an event of this job; returns whether anything changed. Events already seen are passed over."""
+        if event.seq:
+            if event.seq <= self.seq:
+                return False
+            self.seq = event.seq
+        match event:
+            case events.JobQueued(title=title, verb=verb):
+                self.title, self.verb, self.state, self.error = title, verb, "queued", {}
+            case events.JobStarted(resumed=resumed):
+                self.state, self.error, self.summary = "running", {}, ""
+                self.rate = self.eta = None
+                self.log.append("resumed" if resumed else "started")
+            case events.JobProgress(done=done, total=total, unit=unit, rate=rate, eta=eta, note=note):
+                self.done, self.total, self.unit, self.rate, self.eta, self.note = done, total, unit, rate, eta, note
+            case events.JobMetric(step=step, name=name, value=value):
+                self.curves.setdefault(name, Curve()).put(step, value)
+            case events.JobLog(text=text, level=level):
+                self.log.append(text if level == "info" else f"{level}: {text}")
+            case events.JobCheckpoint(step=step):
+                self.checkpoint = step
+                self.log.append(f"checkpoint at step {step}")
+            case _:
+                return self._end(event)
+        return True
+
+    def _end(self, event: events.Event) -> bool:
+        match event:
+            case events.JobPaused(reason=reason):
+                self._stop("paused", reason or "paused")
+            case events.JobFinished(summary=summary):
+                self._stop("done", f"done: {summary}")
+                self.summary = summary
+            case events.JobFailed(title=title, message=message, hint=hint):
+                self._stop("failed", f"failed: {message}")
+                self.error = {"title": title, "message": message, "hint": hint}
+            case events.JobCancelled():
+                self._stop("cancelled", "cancelled")
+            case events.JobInterrupted():
+                self._stop("interrupted", "interrupted: its process is gone")
+            case _:
+                return False
+        return True
+
+    def _stop(self, state: str, line: str) -> None:
+        self.state = state
+        self.eta = self.rate = None
+        self.log.append(line)
+
+
+class JobsState:
+    """Every job the screen knows."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, JobView] = {}
+
+    def ordered(self) -> list[JobView]:
+        """Newest first."""
+        return sorted(self.jobs.values(), key=lambda job: -int(job.id) if job.id.isdigit() else 0)
+
+    def running(self) -> list[JobView]:
+        return [job for job in self.ordered() if job.state == "running"]
+
+    def waiting(self) -> list[JobView]:
+        return [job for job in self.ordered() if job.state == "queued"]
+
+    def load(self, records: Iterable[Any]) -> None:
+        """Take the engine's job records: their states are the truth, what events said in between is kept."""
+        for record in records:
+            job = self.jobs.setdefault(record.id, JobView(record.id))
+            job.verb, job.title, job.state = record.verb, record.title, record.state
+            job.summary, job.error = record.summary, record.error
+
+    def load_history(self, job_id: str, history: Iterable[events.Event]) -> None:
+        """Rebuild a job's curves and log from its journal; what the record says of its state stays."""
+        job = self.jobs.setdefault(job_id, JobView(job_id))
+        fresh = JobView(job_id, verb=job.verb, title=job.title)
+        live = job.seq
+        for event in history:
+            fresh.apply(event)
+        if fresh.seq < live:
+            return  # more has happened since the journal was read: the next look reads it again
+        fresh.state, fresh.summary, fresh.error, fresh.loaded = job.state, job.summary or fresh.summary, job.error or fresh.error, True
+        if fresh.state != "running":
+            fresh.eta = fresh.rate = None
+        self.jobs[job_id] = fresh
+
+    def apply(self, event: events.Event) -> str:
+        """The id of the job that changed, or an empty string."""
+        if not event.job or event.job.startswith("call-"):
+            return ""
+        known = event.job in self.jobs
+        if not known and not isinstance(event, events.JobQueued):
+            return ""
+        job = self.jobs.setdefault(event.job, JobView(event.job))
+        return event.job if job.apply(event) else ""
+
+
+def span(seconds: float) -> str:
+    """A time in words: 42 s, 3:20, 1 h 05."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02}"
+    return f"{whole // 3600} h {whole % 3600 // 60:02}"
+
+
+def bar(percent: float | None, width: int) -> tuple[str, str]:
+    """The filled and the empty part of a progress bar of ``width`` cells."""
+    full = round(width * (percent or 0) / 100)
+    return "━" * full, "─" * (width - full)

@@ -1,0 +1,1 @@
+"""Pieces that panels and screens are made of."""
