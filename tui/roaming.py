@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from textual.app import App
+    from textual.events import Resize
     from textual.screen import Screen
     from textual.widget import Widget
 
@@ -63,9 +64,9 @@ class Roaming(Base):
 
     # -- where the person is -----------------------------------------------------------------------------------
 
-    def arrange(self) -> None:
-        """Show the parts that the view asks for."""
-        seen = self.view.visible(self.main.size.width or self.size.width)
+    def arrange(self, width: int = 0) -> None:
+        """Show the parts that the view asks for, on a screen of ``width`` columns (0: as wide as it is)."""
+        seen = self.view.visible(width or self.size.width)
         for name in (*LISTS, "detail", "chat"):
             self.main.query_one(f"#{name}").display = name in seen
         side = self.main.query_one("#side")
@@ -73,9 +74,10 @@ class Roaming(Base):
         side.styles.width = "1fr" if self.view.zoom in LISTS else None
         self.main.query_one(TopBar).show_panel(self.view.panel)
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         if hasattr(self, "main"):
-            self.arrange()
+            # The screen itself learns its new size only after this.
+            self.arrange(event.size.width)
 
     def action_go(self, panel: str) -> None:
         """Go to a panel: its list, or the chat box."""
