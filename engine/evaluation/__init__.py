@@ -1,0 +1,1 @@
+"""Measuring a model: every prediction is kept, so that two runs can be compared row by row."""
