@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from engine.commands.base import Desk, Now, Result, Table, Work
+from engine.commands.naming import check_name
 from engine.errors import HubError, JobError, NotFound
 from engine.events import CatalogChanged
 
@@ -56,6 +58,9 @@ class Add(Work):
             raise ValueError("this should be one character")
         return value
 
+    def title(self) -> str:
+        return f"add {self.name or self.source.rstrip('/').rsplit('/', 1)[-1]}"
+
     @property
     def where(self) -> Where:  # type: ignore[override]
         """The Hub needs a process that is online; everything else starts at once in a warm one."""
@@ -69,13 +74,16 @@ class Add(Work):
         source = sources.find(self.source, self.revision, self.subset)
         if source.repository and desk.workspace.settings.hub == "off":
             raise HubError(f"{self.source} is on the Hub, and the Hub is switched off.", 'Set hub = "auto" in settings.toml, or add a file.')
-        return self.model_copy(update={"source": sources.absolute(self.source), "name": add.choose_name(desk.workspace, source, self.name)})
+        name = add.choose_name(desk.workspace, source, self.name)
+        check_name("dataset", name)
+        return self.model_copy(update={"source": sources.absolute(self.source), "name": name})
 
     def work(self, job: JobContext) -> Result:
         from engine.data import add, sources
 
         source = sources.find(self.source, self.revision, self.subset)
         name = add.choose_name(job.workspace, source, self.name)
+        check_name("dataset", name)
         given = {role: column for role in ("text", "label", "prompt", "completion") if (column := getattr(self, role))}
         options = add.Options(self.test, self.seed, self.delimiter, self.encoding, self.by, self.revision, self.subset, given)
         record = add.add(job, source, name, options)
@@ -112,7 +120,7 @@ class Datasets(Now):
                 for item in found
             ],
         )
-        return Result(f"{len(found)} dataset{'s' if len(found) > 1 else ''}; ● is the one in use.", {"datasets": found}, table)
+        return Result(f"{len(found)} dataset{'s' if len(found) > 1 else ''}; * marks the one in use.", {"datasets": found}, table)
 
 
 class Show(Now):
@@ -133,9 +141,10 @@ class Show(Now):
         record, split, index = self._place(desk.workspace)
         if index is not None:
             row = rows.row(record, split, index)
-            table = Table(["column", "value"], [[cell(name), whole(value)] for name, value in row.items()])
+            # Indented, so that the text is shown as it is wherever Markdown is drawn.
+            body = "\n\n".join(indent(f"{whole(name)}\n{indent(whole(value), '  ')}", "    ") for name, value in row.items())
             place = f"{record.name}/{split}/{index}"
-            return Result(f"{place} of {record.splits[split]:,} rows.", _window(record, split, index, [row]), table, opens=f"dataset:{place}")
+            return Result(f"{place} of {record.splits[split]:,} rows.", _window(record, split, index, [row]), body=body, opens=f"dataset:{place}")
         found = rows.window(record, split, self.start, self.count)
         if not found:
             raise NotFound(f"{record.name}/{split} has no row {self.start}.", f"Its rows are 0 to {record.splits[split] - 1}.")
@@ -212,9 +221,9 @@ def as_data(workspace: Workspace, record: DatasetRecord) -> dict[str, Any]:
 
 
 def describe(record: DatasetRecord) -> str:
-    """“tickets: 100 rows (train 90, test 10), shape classification (text → label)”."""
+    """“tickets: 100 rows (train 90, test 10), classification: text → label”."""
     roles = " → ".join(record.columns.values())
-    return f"{record.name}: {record.rows:,} row{'s' if record.rows != 1 else ''} ({_splits(record.splits)}), shape {record.shape}{f' ({roles})' if roles else ''}"
+    return f"{record.name}: {record.rows:,} row{'s' if record.rows != 1 else ''} ({_splits(record.splits)}), {record.shape}{f': {roles}' if roles else ''}"
 
 
 def size(count: int) -> str:
@@ -252,7 +261,7 @@ def _splits(counts: dict[str, int]) -> str:
 
 
 def _marked(item: dict[str, Any]) -> str:
-    return f"{'● ' if item['in_use'] else ''}{item['dataset']}"
+    return f"{'* ' if item['in_use'] else ''}{item['dataset']}"
 
 
 def _window(record: DatasetRecord, split: str, start: int, found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,17 +6,16 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data import rows, shape, sources, splits
 from engine.data.read import read
-from engine.errors import DataError
+from engine.errors import BitternError, DataError
 from engine.paths import replace_folder
 from engine.store.datasets import DatasetRecord
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.jobs.context import JobContext
     from engine.store.workspace import Workspace
 
@@ -39,25 +38,20 @@ class Options:
 
 
 def choose_name(workspace: Workspace, source: sources.Source, name: str = "") -> str:
-    """The dataset's name: as given, or from the source, made unique. The same source again keeps its name.
+    """The dataset's name: as given, or from the source. The same source under the same name is a new version of it.
 
-    Raises ``DataError`` when the given name is another source's.
+    Raises ``DataError`` when the name is another source's.
     """
-    if name:
-        wanted = sources.slug(name)
-        if wanted != name:
-            raise DataError(f"“{name}” can't be a dataset's name.", f"“{wanted}” can: lower case, digits, - and _.")
-        found = workspace.datasets.find(name)
-        if found is not None and found.source != source.text:
-            raise DataError(f"“{name}” is already a dataset, from {found.source}.", f"Choose another --name, or first: forget {name}")
+    name = name or source.name
+    found = workspace.datasets.find(name)
+    if found is None or found.source == source.text:
         return name
-    for record in workspace.datasets.all():
-        if record.source == source.text and record.name.startswith(source.name):
-            return record.name
-    taken, number, unique = set(workspace.datasets.names()), 2, source.name
-    while unique in taken:
-        unique, number = f"{source.name}-{number}", number + 1
-    return unique
+    taken, number = set(workspace.datasets.names()), 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    raise DataError(
+        f"“{name}” is already a dataset, from {found.source}.", f"Give this one another name: --name {name}-{number}. Or first: forget {name}"
+    )
 
 
 def add(job: JobContext, source: sources.Source, name: str, options: Options) -> DatasetRecord:
@@ -85,12 +79,24 @@ def add(job: JobContext, source: sources.Source, name: str, options: Options) ->
         final.parent.mkdir(parents=True, exist_ok=True)
         record = replace(record, folder=str(final), bytes=sum(file.stat().st_size for file in ready.rglob("*") if file.is_file()))
         job.check()
-        replace_folder(ready, final)
+        if not _stands(job.workspace, record):
+            replace_folder(ready, final)
         job.workspace.datasets.put(record)
     finally:
         _clear(ready, cache)
     _clear(*(entry for entry in final.parent.iterdir() if entry != final))
     return record
+
+
+def _stands(workspace: Workspace, record: DatasetRecord) -> bool:
+    """Whether the same rows are there already, whole: then they are not moved from under a kill or a reader."""
+    old = workspace.datasets.find(record.name)
+    if old is None or old.folder != record.folder:
+        return False
+    try:
+        return all(rows.open_folder(Path(old.folder) / split).rows == count for split, count in record.splits.items())
+    except BitternError:
+        return False
 
 
 def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, Any], ready: Path, options: Options) -> DatasetRecord:
@@ -166,8 +172,8 @@ def _fingerprint(job: JobContext, source: sources.Source, options: Options) -> s
 
 
 def _hash(job: JobContext, files: list[Path], options: Options) -> str:
-    told = [options.test, options.seed, options.delimiter, options.encoding, options.by]
-    digest = hashlib.sha256(json.dumps(told).encode())
+    told = [options.test, options.seed, options.delimiter, options.encoding, options.by, options.columns or {}]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     total, done = sum(path.stat().st_size for path in files), 0
     for path in files:
         digest.update(f"\0{path.name}\0".encode())

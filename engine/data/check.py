@@ -186,18 +186,22 @@ def check_text(path: Path, encoding: str) -> None:
         raise DataError(f"There is no encoding “{encoding}”.", "Common ones are utf-8, cp1252, latin-1 and utf-16.") from None
 
 
-def json_fault(job: JobContext, path: Path, encoding: str) -> DataError | None:
-    """What is wrong with a JSON or JSON lines file, and where; ``None`` when Python reads it without complaint."""
+def json_fault(job: JobContext, path: Path, encoding: str, *, strict: bool = False) -> DataError | None:
+    """What is wrong with a JSON or JSON lines file, and where; ``None`` when Python reads it without complaint.
+
+    ``strict`` (slower) also refuses what Python lets pass but other readers do not: a key that stands twice, 1e999.
+    """
+    hooks: dict[str, Any] = {"object_pairs_hook": _each_once, "parse_float": _finite} if strict else {}
     try:
-        with path.open(encoding=encoding) as file:
+        with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding) as file:
             first = next((line for line in file if line.strip()), "")
             if not first:
                 return DataError(f"{path.name} is empty.", "It needs one JSON object a line, or a list of objects.")
             if path.suffix.lower() != ".json" or _parses(first):
                 file.seek(0)
-                return _line_fault(job, path, file)
+                return _line_fault(job, path, file, hooks)
             file.seek(0)
-            whole = json.load(file)
+            whole = json.load(file, **hooks)
     except UnicodeError:
         return _bad_text(path, encoding)
     except json.JSONDecodeError as error:
@@ -210,7 +214,7 @@ def json_fault(job: JobContext, path: Path, encoding: str) -> DataError | None:
     return DataError(f"{path.name} holds no rows.", "It needs a list of objects (or of texts), or one object a line.")
 
 
-def _line_fault(job: JobContext, path: Path, file: TextIO) -> DataError | None:
+def _line_fault(job: JobContext, path: Path, file: TextIO, hooks: dict[str, Any]) -> DataError | None:
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
@@ -218,16 +222,29 @@ def _line_fault(job: JobContext, path: Path, file: TextIO) -> DataError | None:
             job.check()
             job.progress(number, None, "lines", f"checking {path.name}")
         try:
-            value: Any = json.loads(line.lstrip("\ufeff"))
+            value: Any = json.loads(line, **hooks)
         except json.JSONDecodeError as error:
             return DataError(f"{path.name}, line {number}, column {error.colno}: {error.msg}.", "Each line must be one whole JSON object.")
         except (RecursionError, ValueError) as error:
             return DataError(f"{path.name}, line {number}: {str(error) or 'nested too deeply'}.", "Each line must be one whole JSON object.")
-        if not isinstance(value, (dict, list)):
+        if not isinstance(value, dict if hooks else (dict, list)):
             return DataError(
                 f"{path.name}, line {number}, column 1: there is no object here, but {line.strip()[:20]}.", "Each line must be one JSON object."
             )
     return None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"the key “{next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))}” stands twice in one object")
+    return found
+
+
+def _finite(number: str) -> float:
+    if (value := float(number)) in (float("inf"), float("-inf")):
+        raise ValueError(f"{number[:40]} is too large for a number")
+    return value
 
 
 def _parses(line: str) -> bool:

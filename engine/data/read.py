@@ -36,6 +36,8 @@ def read(job: JobContext, source: Source, cache: Path, *, delimiter: str, encodi
         except Exception as error:
             _full_disk(error)
             job.check()
+            if source.reader == "json" and (fault := _json_fault(job, source, encoding)):
+                raise fault from error
             if source.reader != "csv":
                 raise _explained(source, error) from error
             job.log("The columns change their type on the way; reading the file once more to find types that fit every row.")
@@ -69,9 +71,8 @@ def _options(job: JobContext, source: Source, delimiter: str, encoding: str, by:
         return {"sep": layout.delimiter, "encoding": layout.encoding, "quoting": layout.quoting, "keep_default_na": False, "na_values": [""]}
     if source.reader == "json":
         # Before the reader sees it: its native code does not survive everything that calls itself JSON.
-        for path in files:
-            if fault := check.json_fault(job, path, encoding or "utf-8"):
-                raise fault
+        if fault := _json_fault(job, source, encoding, strict=False):
+            raise fault
         return {"encoding": encoding or "utf-8", "parse_agent_traces": False}
     if source.reader == "parquet":
         for path in files:
@@ -82,6 +83,10 @@ def _options(job: JobContext, source: Source, delimiter: str, encoding: str, by:
     for path in files:
         check.check_text(path, encoding or "utf-8")
     return {"encoding": encoding or "utf-8-sig", "sample_by": by or _text_unit(files[0], encoding or "utf-8")}
+
+
+def _json_fault(job: JobContext, source: Source, encoding: str, *, strict: bool = True) -> DataError | None:
+    return next((fault for path in source.every if (fault := check.json_fault(job, path, encoding or "utf-8", strict=strict))), None)
 
 
 def _text_unit(path: Path, encoding: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,9 @@ def find(source: str, revision: str = "", subset: str = "") -> Source:
 
 
 def slug(text: str) -> str:
-    """A name that is easy to type and holds no slash: lower case, digits, ``-``, ``_`` and dots."""
-    plain = re.sub(r"[^\w.]+", "-", text.lower()).strip("-._")
+    """A name that is easy to type and is safe as a folder's: lower case, digits, ``-``, ``_`` and dots."""
+    ascii_text = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^\w.]+", "-", ascii_text).strip("-._")
     return re.sub(r"-{2,}", "-", plain)[:60] or "data"
 
 

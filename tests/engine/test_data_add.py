@@ -86,6 +86,7 @@ def test_the_same_content_has_the_same_fingerprint(bench: Bench, tmp_path: Path)
     first = bench.add(file)
     assert bench.add(file).fingerprint == first.fingerprint
     assert bench.add(file, seed=1).fingerprint != first.fingerprint
+    assert bench.add(file, label="text", text="label").fingerprint != first.fingerprint
     write(file, CSV + "one more,good\n")
     again = bench.add(file)
     assert again.fingerprint != first.fingerprint and again.rows == 41
@@ -143,10 +144,13 @@ def test_a_column_that_changes_its_type_late(bench: Bench, tmp_path: Path) -> No
 
 def test_names(bench: Bench, tmp_path: Path) -> None:
     assert bench.add(write(tmp_path / "birds" / "train.csv", CSV)).name == "birds"
-    assert bench.add(write(tmp_path / "more" / "birds.csv", CSV)).name == "birds-2"
-    assert bench.add(tmp_path / "more" / "birds.csv").name == "birds-2"
-    assert "is already a dataset" in bench.fails(tmp_path / "more" / "birds.csv", name="birds").message
-    assert "“a-b” can" in bench.fails(tmp_path / "more" / "birds.csv", name="a/b").hint
+    other = write(tmp_path / "more" / "birds.csv", CSV)
+    for name in ("", "birds"):
+        error = bench.fails(other, name=name)
+        assert "“birds” is already a dataset, from" in error.message and "--name birds-2" in error.hint
+    assert bench.add(other, name="Birds-2").name == "Birds-2"
+    assert "can't be a dataset's name" in bench.fails(other, name="a/b").message
+    assert bench.add(write(tmp_path / "Été 2026.csv", CSV)).name == "ete-2026"
     assert bench.add(write(tmp_path / "odd [1].csv", CSV)).rows == 40
 
 
@@ -163,6 +167,9 @@ def test_names(bench: Bench, tmp_path: Path) -> None:
         ("h.json", '[{"a": 1},\n {"a" 2}]', "h.json, line 2, column 7"),
         ("i.jsonl", '{"a": 1}\n7\n', "i.jsonl, line 2, column 1: there is no object here, but 7"),
         ("j.json", "[" * 100_000, "j.json"),
+        ("n.jsonl", '{"a": 1}\n{"a": 2, "a": 3}\n', "n.jsonl, line 2: the key “a” stands twice"),
+        ("o.jsonl", '{"a": 1}\n{"a": 1e999}\n', "o.jsonl, line 2: 1e999 is too large for a number"),
+        ("p.jsonl", '{"a": 1}\n[1]\n', "p.jsonl, line 2, column 1: there is no object here"),
         ("k.parquet", b"PAR1 nonsense", "k.parquet is not a Parquet file"),
         ("l.txt", b"fine\nna\xefve\n", "l.txt, line 2, column 3"),
         ("m.xyz", "?", "does not know what is in a “.xyz”"),
@@ -201,13 +208,20 @@ def test_a_failure_or_a_kill_leaves_the_old_version(bench: Bench, tmp_path: Path
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # Die at the last moment: everything is written, nothing is in force yet.
+    # Die at the last moments: everything is written, nothing is in force yet.
+    for place, name in ((adding, "replace_folder"), (bench.workspace.datasets, "put")):
+        monkeypatch.setattr(place, name, dies)
+        with pytest.raises(KeyboardInterrupt):
+            bench.add(file)
+        monkeypatch.undo()
+        assert bench.workspace.datasets.get("k") == old and len(every(old)) == 40
+    new = bench.add(file)
+    assert new.rows == 41
     monkeypatch.setattr(adding, "replace_folder", dies)
-    with pytest.raises(KeyboardInterrupt):
-        bench.add(file)
+    assert len(every(bench.add(file))) == 41, "the same rows again are not moved at all"
     monkeypatch.undo()
-    assert bench.workspace.datasets.get("k") == old and len(every(old)) == 40
-    assert bench.add(file).rows == 41
+    next((bench.workspace.paths.datasets / "k").rglob("*.arrow")).unlink()
+    assert len(every(bench.add(file))) == 41, "what was damaged is made anew"
 
 
 def test_a_cancel_stops_the_import(bench: Bench, tmp_path: Path) -> None:
@@ -264,6 +278,6 @@ def test_add_as_a_job(engine: Engine, tmp_path: Path) -> None:
     engine.subscribe(heard.append)
     queued = engine.run(engine.parse(f"add {tmp_path / 'tickets.csv'} --test 0.25"))
     finish(engine, queued.data["job"], seconds=60)
-    assert engine.job(queued.data["job"]).summary == "tickets: 40 rows (train 30, test 10), shape classification (text → label)"
+    assert engine.job(queued.data["job"]).summary == "tickets: 40 rows (train 30, test 10), classification: text → label"
     assert {type(event).__name__ for event in heard} >= {"JobProgress", "CatalogChanged", "JobFinished"}
     assert engine.current("dataset") == "tickets" and len(engine.window("tickets", "test", 8, 5)) == 2

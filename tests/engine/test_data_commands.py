@@ -36,7 +36,7 @@ def test_no_dataset_yet(engine: Engine) -> None:
 
 def test_datasets(tickets: Engine) -> None:
     answer = say(tickets, "datasets")
-    assert answer.table is not None and answer.table.rows[0][:5] == ["● tickets", "30", "train 24, test 6", "classification", "text, label"]
+    assert answer.table is not None and answer.table.rows[0][:5] == ["* tickets", "30", "train 24, test 6", "classification", "text, label"]
     assert answer.data["datasets"][0]["dataset"] == "tickets" and answer.data["datasets"][0]["index"] == "no"
 
 
@@ -47,6 +47,7 @@ def test_show(tickets: Engine) -> None:
     assert answer.data["start"] == 4 and len(answer.data["rows"]) == 2 and answer.data["split"] == "test"
     assert answer.table is not None and answer.table.rows[1][0] == "5"
     row = say(tickets, "show tickets/test/5")
+    assert f"    text\n      {row.data['rows'][0]['text']}\n" in row.body, "the whole row, as text that no Markdown touches"
     assert row.data["rows"] == answer.data["rows"][1:] and row.opens == "dataset:tickets/test/5"
     for line, hint in {
         "show tickts": "Did you mean tickets?",
