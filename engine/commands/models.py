@@ -77,7 +77,8 @@ class Pull(Work):
         from engine.models.starter import STARTERS
 
         if self.source in STARTERS and not Path(self.source).exists():
-            return self
+            # A starter goes by its own name: other things of the house look for it.
+            return self.model_copy(update={"name": ""})
         name = self.name or slug(Path(self.source).expanduser().resolve().stem if not is_repository(self.source) else self.source.split("/")[1])
         check_name("model", name)
         if is_repository(self.source):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import HubError
+from engine.errors import DiskFull, HubError, explain
 from engine.hub.probe import endpoint, reachable
 
 if TYPE_CHECKING:
@@ -41,10 +41,12 @@ def pull(job: JobContext, repository: str, revision: str = "") -> tuple[Path, st
         if not wanted:
             raise HubError(f"{repository} has no safetensors and no GGUF file.", "Bittern loads no pickled weights. Look for a safetensors revision.")
         total = sum(files[name] for name in wanted)
-        _room(job, repository, total)
+        _room(repository, total)
         folder = snapshot_download(repository, revision=info.sha, allow_patterns=wanted, tqdm_class=_bar(job, total))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         job.check()
+        if isinstance(found := explain(error), DiskFull):
+            raise found from error
         raise explain_hub(error, repository) from error
     return Path(folder), str(info.sha)
 
@@ -53,11 +55,17 @@ def choose(files: dict[str, int]) -> list[str]:
     """The files to take: everything small that loading needs, and the weights in one safe format."""
     from fnmatch import fnmatch
 
-    small = [name for name in files if "/" not in name.removeprefix("1_Pooling/") and any(fnmatch(name, pattern) for pattern in SMALL)]
-    weights = [name for name in files if name.endswith(".safetensors") and "/" not in name]
+    # sentence-transformers keeps its modules in folders like 1_Pooling and 2_Dense.
+    inside = [name for name in files if "/" not in name or re.match(r"\d+_\w+/[^/]+$", name)]
+    small = [name for name in inside if any(fnmatch(name, pattern) for pattern in SMALL)]
+    weights = [name for name in inside if name.endswith(".safetensors")]
+    if any(name.startswith("model") for name in weights):
+        weights = [name for name in weights if not name.startswith("consolidated")]
     if not weights:
         quantised = sorted(name for name in files if name.endswith(".gguf"))
-        weights = [name for kind in ("Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "") for name in quantised if kind.lower() in name.lower()][:1]
+        chosen = next((name for kind in ("Q4_K_M", "Q4_0", "Q4_1", "Q8_0", "") for name in quantised if kind.lower() in name.lower()), "")
+        stem = re.sub(r"-\d{5}-of-\d{5}\.gguf$", "", chosen)
+        weights = [name for name in quantised if name == chosen or re.fullmatch(re.escape(stem) + r"-\d{5}-of-\d{5}\.gguf", name)]
     return [*small, *weights] if weights else []
 
 
@@ -81,12 +89,13 @@ def explain_hub(error: BaseException, repository: str) -> HubError:
     )
 
 
-def _room(job: JobContext, repository: str, total: int) -> None:
+def _room(repository: str, total: int) -> None:
     import shutil
 
-    from engine.errors import DiskFull
+    from engine.hub.cache import cache_folder
 
-    free = shutil.disk_usage(job.workspace.paths.root).free
+    cache = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.exists())
+    free = shutil.disk_usage(cache).free
     if total > free:
         raise DiskFull(f"{repository} needs {total / 1e9:.1f} GB and {free / 1e9:.1f} GB are free.", "Free some space: see `disk`.")
 

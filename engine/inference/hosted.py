@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class Hosted:
     """A model (or one adapter on it) whose base lives in ``host``; several of these may share one base."""
 
-    def __init__(self, name: str, host: Host, adapter: str = "") -> None:
+    def __init__(self, name: str, host: Host, adapter: str = "", version: str = "") -> None:
+        """``version`` tells an adapter from an earlier one in the same folder."""
         self.usage = Usage()
-        self._name, self._host, self._adapter = name, host, adapter
+        self._name, self._host, self._adapter, self._version = name, host, adapter, version
         self._facts: Facts | None = None
 
     @property
@@ -32,7 +33,7 @@ class Hosted:
     def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
         """Pieces of the answer. Raises ``ModelError``."""
         self.usage = Usage()
-        for item in self._host.stream("stream", cancel, messages=messages, sampling=sampling.as_dict(), adapter=self._adapter):
+        for item in self._host.stream("stream", cancel, messages=messages, sampling=sampling.as_dict(), adapter=self._adapter, version=self._version):
             if "usage" in item:
                 self.usage = Usage(**item["usage"])
             else:

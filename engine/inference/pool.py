@@ -15,6 +15,7 @@ from engine.models.starter import CHAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from engine.inference.protocol import Backend
     from engine.store.models import ModelRecord
@@ -32,6 +33,7 @@ class ModelPool:
         self._lock = threading.RLock()
         self._bases: OrderedDict[str, Host | Backend] = OrderedDict()
         self._busy: dict[str, threading.Lock] = {}
+        self._made: dict[str, str] = {}
 
     @contextmanager
     def use(self, name: str = "") -> Iterator[Backend]:
@@ -66,44 +68,50 @@ class ModelPool:
     def unload(self, name: str) -> None:
         """Free a model. A name that is not loaded is no error."""
         with self._lock:
-            if base := self._bases.pop(name, None):
-                base.close()
+            for key in (name, f"{name} (torch)"):
+                if base := self._bases.pop(key, None):
+                    base.close()
 
     def close(self) -> None:
         with self._lock:
-            for name in list(self._bases):
-                self.unload(name)
+            while self._bases:
+                self._bases.popitem()[1].close()
 
     def _open(self, record: ModelRecord) -> Backend:
         with self._lock:
             if record.kind == "adapter":
                 folder, adapter = resolve(self._workspace, record)
-                return Hosted(record.name, self._host(record.base, str(folder)), str(adapter))
+                # An adapter trained again under its name is another adapter.
+                return Hosted(record.name, self._host(self._workspace.models.get(record.base), folder), str(adapter), record.created)
             if record.gguf:
                 return self._llamacpp(record)
             folder, _ = resolve(self._workspace, record)
-            return Hosted(record.name, self._host(record.name, str(folder)))
+            return Hosted(record.name, self._host(record, folder))
 
     def _llamacpp(self, record: ModelRecord) -> Backend:
         from engine.inference.llamacpp import LlamaCpp
 
         found = self._bases.get(record.name)
-        if isinstance(found, LlamaCpp):
+        if isinstance(found, LlamaCpp) and self._made.get(record.name) == record.gguf:
             self._bases.move_to_end(record.name)
             return found
+        self._made[record.name] = record.gguf
         opened = LlamaCpp(record, self._workspace.settings)
         self._keep(record.name, opened)
         return opened
 
-    def _host(self, base: str, folder: str) -> Host:
+    def _host(self, base: ModelRecord, folder: Path) -> Host:
         # The same base may be loaded twice, as a GGUF for chat and as torch weights under its adapters.
-        key = f"{base} (torch)"
+        key = f"{base.name} (torch)"
+        weights = f"{folder} {base.created}"
         found = self._bases.get(key)
-        if isinstance(found, Host):
+        if isinstance(found, Host) and self._made.get(key) == weights:
             self._bases.move_to_end(key)
             return found
+        self.unload(base.name)
+        self._made[key] = weights
         settings = self._workspace.settings
-        config = {"name": base, "folder": folder, "context": settings.context, "threads": settings.threads}
+        config = {"name": base.name, "folder": str(folder), "context": settings.context, "threads": settings.threads}
         inside = not self._hosted or settings.runner == "thread"
         host = Host("engine.inference.torch_model:TorchModel", config, self._workspace.paths.logs / "model.log", inside=inside)
         self._keep(key, host)

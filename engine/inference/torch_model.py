@@ -32,6 +32,7 @@ class TorchModel:
         longest = getattr(self._model.config, "max_position_embeddings", None) or context
         self._context = min(context, longest)
         self._adapters: dict[str, str] = {}
+        self._active = ""
         self._cache: Any = None
         self._cached: tuple[str, list[int]] = ("", [])
 
@@ -43,7 +44,9 @@ class TorchModel:
     def count(self, messages: list[dict[str, str]], cancel: CancelToken) -> int:  # noqa: ARG002
         return len(self._encode(messages)["input_ids"][0])
 
-    def stream(self, messages: list[dict[str, str]], sampling: dict[str, Any], adapter: str, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+    def stream(
+        self, messages: list[dict[str, str]], sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken
+    ) -> Iterator[dict[str, Any]]:
         """``{"text"}`` pieces, then ``{"usage"}``. ``adapter`` is a PEFT folder, or empty for the base alone."""
         import torch
         from transformers import TextIteratorStreamer
@@ -52,7 +55,7 @@ class TorchModel:
         ids = encoded["input_ids"][0].tolist()
         if len(ids) >= self._context:
             raise too_long(self._name, len(ids), self._context)
-        reused = self._switch(adapter, ids)
+        reused = self._switch(adapter, version, ids)
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         failed: list[BaseException] = []
         out: list[Any] = []
@@ -72,15 +75,21 @@ class TorchModel:
         first = 0.0
         thread = threading.Thread(target=generate, daemon=True)
         thread.start()
-        for text in streamer:
-            if text:
-                first = first or time.monotonic() - began
-                yield {"text": text}
-        thread.join()
+        try:
+            for text in streamer:
+                if text:
+                    first = first or time.monotonic() - began
+                    yield {"text": text}
+        except GeneratorExit:
+            # The reader left: the thread must not go on with the cache that the next call will use.
+            cancel.ask("cancel")
+            raise
+        finally:
+            thread.join()
         if failed:
             self._cache = None
             raise ModelError(f"{self._name} failed: {failed[0]}", "Try again; a shorter conversation needs less memory.") from failed[0]
-        yield {"usage": self._usage(out[0][0].tolist(), len(ids), reused, first, time.monotonic() - began, cancel, adapter)}
+        yield {"usage": self._usage(out[0][0].tolist(), len(ids), reused, first, time.monotonic() - began, cancel)}
 
     def _encode(self, messages: list[dict[str, str]]) -> Any:
         if self._tokenizer.chat_template is None:
@@ -90,39 +99,40 @@ class TorchModel:
         encoded = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", sanitize_control_tokens=True)
         return encoded.to(self._device)
 
-    def _switch(self, adapter: str, ids: list[int]) -> int:
+    def _switch(self, adapter: str, version: str, ids: list[int]) -> int:
         """Activate the adapter and keep of the KV cache what this prompt shares with the last; returns its tokens."""
         from transformers import DynamicCache
 
-        self._activate(adapter)
+        self._activate(adapter, version)
         kept = 0
-        if self._cache is not None and self._cached[0] == adapter:
+        if self._cache is not None and self._cached[0] == self._active:
             # One token must be left to feed, or generate() would read the whole prompt again.
             longest = min(len(self._cached[1]), len(ids) - 1, self._cache.get_seq_length())
             while kept < longest and self._cached[1][kept] == ids[kept]:
                 kept += 1
             if extra := self._cache.get_seq_length() - kept:
                 self._cache.crop(-extra)
+        self._cached = (self._active, self._cached[1])
         if not kept:
             self._cache = DynamicCache(config=self._model.config)
         return kept
 
-    def _activate(self, adapter: str) -> None:
+    def _activate(self, adapter: str, version: str) -> None:
         from peft import PeftModel
 
-        if adapter and adapter not in self._adapters:
-            label = f"adapter{len(self._adapters)}"
+        self._active = f"{adapter} {version}".strip()
+        if adapter and self._active not in self._adapters:
+            label = "default" if not isinstance(self._model, PeftModel) else f"adapter{len(self._adapters)}"
             if isinstance(self._model, PeftModel):
                 self._model.load_adapter(adapter, adapter_name=label)
             else:
                 self._model = attach(self._model, Path(adapter))
-                label = "default"
-            self._adapters[adapter] = label
+            self._adapters[self._active] = label
             self._model.eval()
         if isinstance(self._model, PeftModel):
             if adapter:
                 self._model.base_model.enable_adapter_layers()
-                self._model.set_adapter(self._adapters[adapter])
+                self._model.set_adapter(self._adapters[self._active])
             else:
                 self._model.base_model.disable_adapter_layers()
 
@@ -161,8 +171,8 @@ class TorchModel:
 
         return following
 
-    def _usage(self, tokens: list[int], prompt: int, reused: int, first: float, took: float, cancel: CancelToken, adapter: str) -> dict[str, Any]:
-        self._cached = (adapter, tokens[: self._cache.get_seq_length()])
+    def _usage(self, tokens: list[int], prompt: int, reused: int, first: float, took: float, cancel: CancelToken) -> dict[str, Any]:
+        self._cached = (self._active, tokens[: self._cache.get_seq_length()])
         made = len(tokens) - prompt
         finish = "cancel" if cancel.asked else "stop" if tokens and tokens[-1] == self._tokenizer.eos_token_id else "length"
         rate = (made - 1) / max(1e-6, took - first) if made > 1 else 0.0
