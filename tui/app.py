@@ -55,7 +55,7 @@ class BitternApp(Roaming, App[int]):
         Binding("f3", "go('models')", "Models", show=False),
         Binding("f4", "go('jobs')", "Jobs", show=False),
         Binding("f5", "go('chat')", "Chat", show=False),
-        Binding("f6", "mode", "Ask/Chat"),
+        Binding("f6", "mode", "Ask/Chat", priority=True),
         Binding("slash", "box('/')", "Command", key_display="/"),
         Binding("i", "box('')", "Chat box", show=False),
         Binding("z", "zoom", "Zoom"),

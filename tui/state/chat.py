@@ -140,7 +140,7 @@ class ChatState:
         message.result = result
         message.text = data.get("answer") or message.text or result.get("summary", "")
         message.found = data.get("found", True)
-        message.passages = data.get("passages", message.passages) if message.found else []
+        message.passages = data.get("passages", message.passages)
         message.model = data.get("model", "")
         message.usage = data.get("usage") or {}
         return message
