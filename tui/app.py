@@ -14,6 +14,7 @@ from textual.widgets import ContentSwitcher, Footer, TextArea
 from engine import events
 from engine.errors import BitternError
 from tui.bridge import Bridge
+from tui.leaving import Leaving
 from tui.palette import Verbs
 from tui.panels.chat import ChatPanel
 from tui.panels.datasets import DatasetDetail, DatasetsPanel
@@ -23,14 +24,13 @@ from tui.roaming import Roaming
 from tui.state.catalog import CatalogState
 from tui.state.chat import ChatState, Message
 from tui.state.jobs import JobsState
-from tui.talk import SCREEN_VERBS, Talk
+from tui.talk import Talk
 from tui.text import clean, one_line
 from tui.themes import DARK, LIGHT
 from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from textual.app import ComposeResult
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 HISTORY_SHOWN = 40
 
 
-class BitternApp(Roaming, App[int]):
+class BitternApp(Roaming, Leaving, App[int]):
     """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
 
     TITLE = "Bittern"
@@ -259,26 +259,21 @@ class BitternApp(Roaming, App[int]):
         self.run_worker(self._complete(text, self._asked))
 
     async def _complete(self, text: str, asked: int) -> None:
-        try:
-            found = await self.bridge.call(lambda: self.engine.complete(text))
-        except Exception:
-            log.exception("no completion for %r", text)
-            found = []
-        if " " not in text:
-            found = [*found, *((verb, told) for verb, told in SCREEN_VERBS.items() if verb.startswith(text[1:]))]
+        found = await self.talk.completions(text)
         if asked == self._asked:
-            shown = self.main.query_one(Completions)
-            done = len(found) == 1 and text.rsplit(" ", 1)[-1].removeprefix("/") == found[0][0]
-            shown.show([] if done else found)
+            self.main.query_one(Completions).show(found)
 
     def on_run_line(self, event: messages.RunLine) -> None:
         self.run_worker(self.talk.run(event.line, quiet=event.quiet))
 
-    async def verbs(self) -> list[tuple[str, str]]:
-        """Every verb with its help."""
-        from engine.commands.describe import overview
+    async def on_told(self, event: messages.Told) -> None:
+        if event.error:
+            self.fail(event.error)
+        else:
+            await self.draw_chat([self.chat.add("note", event.text, verb="tour")])
 
-        return [*(await self.bridge.call(overview)), *SCREEN_VERBS.items()]
+    async def verbs(self) -> list[tuple[str, str]]:
+        return await self.talk.verbs()
 
     def get_system_commands(self, screen: Any) -> Any:
         yield from super().get_system_commands(screen)
@@ -298,7 +293,4 @@ def run_screen(workspace: Path | None = None) -> int:
         sys.stderr.write(
             "Bittern's screen stopped unexpectedly. Jobs are safe: start it again to resume them. The log folder of the workspace has the details.\n"
         )
-    finish: Callable[[], None] | None = app.after_end
-    if finish:
-        finish()
     return result if result is not None else app.return_code or 0

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
+
+if TYPE_CHECKING:
+    from engine.errors import BitternError
 
 
 @dataclass
@@ -13,6 +17,14 @@ class RunLine(Message):
 
     line: str
     quiet: bool = False
+
+
+@dataclass
+class Told(Message):
+    """Something to read in the conversation, or an error that ended it."""
+
+    text: str
+    error: BitternError | None = None
 
 
 @dataclass

@@ -1,10 +1,7 @@
-"""Moving about: which panel, which detail, forms and dialogs, and the way out."""
+"""Moving about: which panel, which detail, forms and dialogs."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 from textual.widgets import ContentSwitcher
@@ -15,13 +12,10 @@ from tui.panels.datasets import DatasetDetail
 from tui.panels.jobs import JobDetail, JobsPanel
 from tui.panels.models import ModelDetail
 from tui.state.view import KINDS, LISTS, WIDE, ViewState
-from tui.widgets.chatbox import ChatBox, Completions
+from tui.widgets.chatbox import ChatBox
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from textual.app import App
     from textual.events import Resize
     from textual.screen import Screen
@@ -49,7 +43,6 @@ class Roaming(Base):
     catalog: CatalogState
     talk: Talk
     main: Screen[Any]
-    after_end: Callable[[], None] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -272,67 +265,3 @@ class Roaming(Base):
             self.main.query_one(ChatBox).focus()
         else:
             self.run_worker(self.talk.say(f"/{verb}"))
-
-    async def action_tour(self) -> None:
-        """Walk through the main job."""
-        self.notify("The tour is not part of this screen yet. In a shell: bittern tour", markup=False)
-
-    # -- the way out -------------------------------------------------------------------------------------------
-
-    async def action_quit(self) -> None:
-        from tui.screens.ask import quit_screen
-
-        self.main.query_one(Completions).hide()
-        if any(type(screen).__name__ in ("AskScreen", "SavingScreen") for screen in self.screen_stack):
-            return
-        mine = set(self.bridge.engine.queue.busy()) if self.bridge.engine else set()
-        open_jobs = [job for job in self.jobs.ordered() if job.state == "queued" or (job.state == "running" and job.id in mine)]
-        if not open_jobs:
-            await self._end("pause", [])
-            return
-
-        def finished(answer: str | None) -> None:
-            if answer in ("background", "pause", "cancel"):
-                self.run_worker(self._end(answer, [job.id for job in open_jobs]))
-
-        self.push_screen(quit_screen([f"{job.id}  {job.title}" for job in open_jobs]), finished)
-
-    async def _end(self, how: str, open_jobs: list[str]) -> None:
-        """Close the engine (each running job writes a checkpoint), then leave."""
-        from tui.screens.ask import SavingScreen
-
-        if open_jobs:
-            self.push_screen(SavingScreen())
-        engine = self.bridge.engine
-        if engine is not None:
-            try:
-                await self.bridge.call(lambda: _settle_jobs(engine, how, open_jobs))
-            except BitternError as error:
-                self.notify(error.message, severity="error", markup=False)
-            root: Path = engine.workspace.paths.root
-            if how == "background":
-                self.after_end = lambda: start_worker(root)
-        await self.bridge.close()
-        self.exit(0)
-
-
-def _settle_jobs(engine: Engine, how: str, open_jobs: list[str]) -> None:
-    """Cancel the open jobs; or pause them, so that they can go on; in the background they are queued again at once."""
-    if how == "cancel":
-        for job_id in open_jobs:
-            if engine.job(job_id).state in ("queued", "running"):
-                engine.run(engine.parse(f"cancel {job_id}"))
-    engine.queue.close()
-    if how == "background":
-        for job_id in open_jobs:
-            if engine.job(job_id).state == "paused":
-                engine.run(engine.parse(f"resume {job_id}"))
-
-
-def start_worker(root: Path) -> None:
-    """Start a process of its own that goes on with the queued jobs after this one has ended."""
-    with (root / "logs" / "work.log").open("ab") as output:
-        subprocess.Popen(
-            [sys.executable, "-m", "tui", "--workspace", str(root), "work"],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=os.environ.copy(),
-        )  # fmt: skip

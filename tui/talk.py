@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from engine.errors import BitternError, explain
+from tui import messages
 
 if TYPE_CHECKING:
     from engine.commands.base import Command
@@ -25,6 +27,7 @@ class Talk:
 
     def __init__(self, app: BitternApp) -> None:
         self._app = app
+        self._touring = False
 
     async def say(self, text: str) -> None:
         """A line from the chat box: a Command after a slash, else a question or a word to the model."""
@@ -47,6 +50,24 @@ class Talk:
     async def run(self, line: str, *, quiet: bool = False) -> None:
         """Run a line of the grammar."""
         await self._dispatch(lambda: self._app.engine.parse(line), line, quiet=quiet)
+
+    async def completions(self, text: str) -> list[tuple[str, str]]:
+        """What the last word of a slash line may become; nothing when it is whole already."""
+        try:
+            found = await self._app.bridge.call(lambda: self._app.engine.complete(text))
+        except Exception:
+            log.exception("no completion for %r", text)
+            found = []
+        if " " not in text:
+            found = [*found, *((verb, told) for verb, told in SCREEN_VERBS.items() if verb.startswith(text[1:]))]
+        whole = len(found) == 1 and text.rsplit(" ", maxsplit=1)[-1].removeprefix("/") == found[0][0]
+        return [] if whole else found
+
+    async def verbs(self) -> list[tuple[str, str]]:
+        """Every verb with its help."""
+        from engine.commands.describe import overview
+
+        return [*(await self._app.bridge.call(overview)), *SCREEN_VERBS.items()]
 
     async def _dispatch(self, make: object, line: str, *, quiet: bool = False) -> None:
         app = self._app
@@ -74,7 +95,7 @@ class Talk:
         elif verb == "mode":
             app.action_mode()
         elif verb == "tour":
-            await app.action_tour()
+            await self._tour()
         elif not rest:
             await app.action_help()
         else:
@@ -88,6 +109,35 @@ class Talk:
                 app.fail(error)
                 return
             await app.draw_chat([app.chat.add("note", text, verb="help")])
+
+    async def _tour(self) -> None:
+        """Walk the main job on a thread; each step becomes an entry as it is told."""
+        app = self._app
+        if app.bridge.engine is None:
+            app.fail(BitternError("The workspace is still being opened.", "Try again in a moment."))
+            return
+        if self._touring:
+            app.notify("The tour is under way.", markup=False)
+            return
+        await app.draw_chat([app.chat.add("user", "/tour")])
+        self._touring = True
+        engine = app.engine
+
+        def walk() -> None:
+            try:
+                from engine.tour import steps
+
+                for step in steps(engine):
+                    app.post_message(messages.Told(step.says or f"{step.number}. {step.title}"))
+            except Exception as error:
+                # The top of a thread: whatever a step raises is told, and the log has the rest.
+                if not isinstance(error, BitternError):
+                    log.exception("the tour stopped")
+                app.post_message(messages.Told("", explain(error)))
+            self._touring = False
+
+        # A tour takes minutes, so it has a thread of its own, which does not keep the screen from closing.
+        threading.Thread(target=walk, name="tour", daemon=True).start()
 
 
 def _of_text(mode: str, text: str) -> Command:
