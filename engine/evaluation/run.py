@@ -1,0 +1,141 @@
+"""An evaluation: rows through a model in batches, every prediction kept, a run on the list."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+from engine.data.rows import load_split
+from engine.devices import set_torch_threads
+from engine.errors import DataError
+from engine.evaluation import kept
+from engine.evaluation.figures import figure, single, words
+from engine.evaluation.tasks import Answers, Classification
+from engine.models.convert import trainable_folder
+from engine.models.load import resolve
+from engine.paths import write_atomic
+from engine.results import Result, Table
+from engine.store.runs import RunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from engine.evaluation.spec import EvalSpec
+    from engine.evaluation.tasks import Task
+    from engine.jobs.context import JobContext
+    from engine.store.datasets import DatasetRecord
+
+
+def evaluate(job: JobContext, spec: EvalSpec) -> Result:
+    """Measure, or go on after the last prediction that is in the job's folder. Raises ``BitternError``; ``Stopped``."""
+    workspace = job.workspace
+    for done in workspace.runs.all():
+        if done.job == job.id:  # Killed after everything was in place.
+            return tell(done)
+    set_torch_threads(workspace.settings.threads)
+    dataset = workspace.datasets.get(spec.dataset)
+    job.progress(0, None, "row", "loading the model")
+    task = _task(job, spec, dataset)
+    rows = load_split(dataset, spec.split)
+    _learn_labels(task, dataset, rows)
+    chosen = _choose(job, spec, rows, task)
+    file = job.folder / "predictions.jsonl"
+    predictions = _predict(job, spec, rows, task, chosen, file)
+    metrics = task.measure(predictions)
+    final = workspace.paths.runs / f"{job.id}.jsonl"
+    predictions.sort(key=lambda prediction: int(prediction["row"]))
+    write_atomic(final, "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions))
+    record = RunRecord(
+        job=job.id, model=spec.model, dataset=spec.dataset, split=spec.split, fingerprint=dataset.fingerprint, task=spec.task,
+        rows=len(predictions), metrics=metrics, predictions=str(final),
+    )  # fmt: skip
+    number = workspace.runs.add(record)
+    file.unlink(missing_ok=True)
+    job.changed("runs", number)
+    return tell(workspace.runs.get(number))
+
+
+def tell(record: RunRecord) -> Result:
+    """The result that every face shows."""
+    figures = single(record.metrics)
+    said = ", ".join(f"{words(name)} {figure(name, value)}" for name, value in list(figures.items())[:3])
+    data = {
+        "run": record.id, "model": record.model, "dataset": record.dataset, "split": record.split, "task": record.task, "rows": record.rows,
+        "metrics": record.metrics, "predictions": record.predictions, "most_confused": most_confused(record.metrics),
+    }  # fmt: skip
+    table = Table(["metric", "value"], [[words(name), figure(name, value)] for name, value in figures.items()])
+    where = f"{record.dataset}/{record.split}"
+    return Result(f"{record.model} on {record.rows} rows of {where}: {said}", data, table, opens=f"run:{record.id}")
+
+
+def most_confused(metrics: dict[str, Any], count: int = 10) -> list[dict[str, Any]]:
+    """The pairs of labels that are mistaken most often: reference, prediction, rows."""
+    found = metrics.get("confusion")
+    if not found:
+        return []
+    labels = found["labels"]
+    pairs = [
+        {"reference": labels[row], "prediction": labels[column], "rows": times}
+        for row, line in enumerate(found["matrix"])
+        for column, times in enumerate(line)
+        if row != column and times
+    ]
+    return sorted(pairs, key=lambda pair: -pair["rows"])[:count]
+
+
+def _task(job: JobContext, spec: EvalSpec, dataset: DatasetRecord) -> Task:
+    record = job.workspace.models.get(spec.model)
+    trainable_folder(job, record)
+    # Read again: a conversion has put the folder into the record.
+    folder, adapter = resolve(job.workspace, job.workspace.models.get(spec.model))
+    if spec.task == "classification":
+        return Classification(folder, dataset)
+    return Answers(folder, adapter, dataset, spec.max_tokens, write=spec.task == "generation")
+
+
+def _learn_labels(task: Task, dataset: DatasetRecord, rows: Any) -> None:
+    if isinstance(task, Answers) and dataset.shape == "classification":
+        task.labels = sorted({str(value) for value in rows[dataset.columns["label"]] if value not in (None, "")})
+
+
+def _choose(job: JobContext, spec: EvalSpec, rows: Any, task: Task) -> list[int]:
+    """Row numbers, longest row first, so that a batch that does not fit in memory fails at once. The same every time."""
+    total = len(rows)
+    wanted = list(range(total))
+    if spec.rows and spec.rows < total:
+        wanted = sorted(random.Random(spec.seed).sample(wanted, spec.rows))
+    usable = [number for number in wanted if task.usable(rows[number])]
+    if not usable:
+        raise DataError(f"No row of “{spec.dataset}/{spec.split}” has an answer to measure against.", f"Look at it: show {spec.dataset}")
+    if len(usable) < len(wanted):
+        job.log(f"{len(wanted) - len(usable)} rows were left out: they have no text or no answer.", "warning")
+    return sorted(usable, key=lambda number: (-task.length(rows[number]), number))
+
+
+def _predict(job: JobContext, spec: EvalSpec, rows: Any, task: Task, chosen: Sequence[int], file: Path) -> list[dict[str, Any]]:
+    predictions = kept.mend(file)
+    if [prediction["row"] for prediction in predictions] != list(chosen[: len(predictions)]):
+        job.log("The dataset has changed since this evaluation began: it starts again.", "warning")
+        file.unlink()
+        predictions = []
+    if predictions:
+        job.log(f"Going on after {len(predictions)} predictions.")
+    job.progress(len(predictions), len(chosen), "row")
+    for start in range(len(predictions), len(chosen), spec.batch_size):
+        job.check()
+        numbers = chosen[start : start + spec.batch_size]
+        found = task.predict([rows[number] for number in numbers], job.token)
+        job.check()
+        batch = [
+            {"row": number, "address": f"{spec.dataset}/{spec.split}/{number}", **prediction}
+            for number, prediction in zip(numbers, found, strict=True)
+        ]
+        kept.append(file, batch)
+        predictions += batch
+        job.progress(len(predictions), len(chosen), "row")
+        right = [prediction["correct"] for prediction in predictions if "correct" in prediction]
+        if right:
+            job.metric(len(predictions), "correct", sum(right) / len(right))
+    return predictions

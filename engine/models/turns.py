@@ -1,0 +1,32 @@
+"""A conversation as tokens: what the model reads before its answer, and the answer as it should write it.
+
+Training takes its loss on these tokens and evaluation measures on the same ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[int]:
+    """The conversation as the model reads it before its answer, the opening of the answer included.
+
+    Control tokens inside a message (``<|im_end|>`` typed by somebody) are encoded as plain text. A model with no
+    chat template reads the messages as lines.
+    """
+    if not tokenizer.chat_template:
+        text = "".join(f"{message['content']}\n" for message in messages)
+        return list(tokenizer(text, split_special_tokens=True)["input_ids"])
+    tokens = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=True, return_dict=False, sanitize_control_tokens=True)
+    return list(tokens)
+
+
+def completion_tokens(tokenizer: Any, text: str) -> list[int]:
+    """An answer as the model should write it: its text, then the stop token.
+
+    It is tokenised apart from the prompt, as it is when the model writes it token by token.
+    """
+    return [*tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"], tokenizer.eos_token_id]
