@@ -43,8 +43,10 @@ class JobsPanel(NamedList):
         super().__init__(id="jobs", empty="No jobs yet. Training, indexing and downloads appear here while they run.")
         self.border_title = "Jobs"
         self._states: dict[str, str] = {}
+        self._jobs: JobsState | None = None
 
     def draw(self, jobs: JobsState) -> None:
+        self._jobs = jobs
         shown = jobs.ordered()
         self._states = {job.id: job.state for job in shown}
         running = len(jobs.running())
@@ -65,7 +67,8 @@ class JobsPanel(NamedList):
         return Content.assemble(*head, (f"  {job.state}{partly}", colour))
 
     def on_resize(self) -> None:
-        self._shown.clear()
+        if self._jobs is not None:
+            self.draw(self._jobs)  # titles are cut to the width
 
     def on_option_list_option_selected(self, event: NamedList.OptionSelected) -> None:
         event.stop()

@@ -37,7 +37,7 @@ class NamedList(OptionList):
             return
         if names == self._names:
             for name, content in entries:
-                if not content.is_same(self._shown[name]):
+                if name not in self._shown or not content.is_same(self._shown[name]):
                     self.replace_option_prompt(name, content)
         else:
             before = self.chosen
