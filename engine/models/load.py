@@ -47,12 +47,13 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
     model is a ``PeftModel`` whose adapter is called ``default`` and is frozen. The pad token differs from the stop
     token. Raises ``ModelError``.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto", use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise cannot_load(folder, error) from error
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
@@ -66,10 +67,11 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
 def attach(model: Any, adapter: Path) -> Any:
     """The model with a PEFT adapter on it. Raises ``ModelError`` when the adapter was made for another model."""
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
         return PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"The adapter in {adapter} does not fit its model: {first_line(error)}", "Use it with the model it was trained on."
         ) from error
