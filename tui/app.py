@@ -154,6 +154,7 @@ class BitternApp(Roaming, Leaving, App[int]):
                     self._after(event)
             elif job_id := self.jobs.apply(event):
                 jobs.add(job_id)
+                self.talk.tell_end(event)
                 stale = stale or isinstance(event, (events.JobFinished, events.JobFailed))
             elif event.job and not event.job.startswith("call-") and event.job not in self.jobs.jobs:
                 stale = True

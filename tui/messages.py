@@ -36,7 +36,7 @@ class FillBox(Message):
 
 @dataclass
 class OpenRow(Message):
-    """Open a row by its address (``name/split/index``); ``answer`` is what it is cited for."""
+    """Open a row by its address (``name/split/index``); ``passage`` is marked in it, or only what supports ``answer``."""
 
     address: str
     passage: str = ""

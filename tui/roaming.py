@@ -213,8 +213,9 @@ class Roaming(Base):
         last = self.chat.last_answer
         number = int(event.digit) - 1
         if last and number < len(last.passages):
-            passage = last.passages[number]
-            await self.open_row(str(passage.get("address", "")), str(passage.get("text", "")), last.text)
+            from tui.widgets.entries import cited
+
+            await self.on_open_row(cited(last.passages[number], last.text))
         else:
             self.main.query_one(ChatBox).put(event.digit)
 

@@ -6,8 +6,10 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from engine import events
 from engine.errors import BitternError, explain
 from tui import messages
+from tui.text import one_line
 
 if TYPE_CHECKING:
     from engine.commands.base import Command
@@ -50,6 +52,15 @@ class Talk:
     async def run(self, line: str, *, quiet: bool = False) -> None:
         """Run a line of the grammar."""
         await self._dispatch(lambda: self._app.engine.parse(line), line, quiet=quiet)
+
+    def tell_end(self, event: events.Event) -> None:
+        """A job is over: a word in the corner, or its error in the conversation."""
+        if isinstance(event, events.JobFinished):
+            self._app.notify(one_line(event.summary, 200), title=f"Job {event.job} is done", markup=False)
+        elif isinstance(event, events.JobFailed):
+            told = BitternError(f"Job {event.job} failed: {event.message}", f"{event.hint} Go on with /resume {event.job}.".strip())
+            told.title = event.title
+            self._app.fail(told)
 
     async def completions(self, text: str) -> list[tuple[str, str]]:
         """What the last word of a slash line may become; nothing when it is whole already."""

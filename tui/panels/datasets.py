@@ -148,7 +148,7 @@ class DatasetDetail(Vertical):
             # Made on first use: the first picture of the screen needs no table.
             table = RowsTable()
             await self.mount(table, after="#dataset-facts")
-        table.show(rows, start, dataset.splits.get(split, 0), at)
+        table.show(rows, start, dataset.splits.get(split, 0), at, self.size.width or self.app.size.width // 2)
         self._draw_facts()
 
     def _draw_facts(self) -> None:
@@ -163,7 +163,7 @@ class DatasetDetail(Vertical):
         self.query_one("#dataset-facts", Static).update(
             Content.assemble(
                 *splits, "\n", (one_line(f"{item.shape}: {roles}" if roles else item.shape, 90), ""),
-                (one_line(f"  {size(item.bytes)}, from {item.source}", 90), "$text-muted"),
+                "  ", (one_line(f"{size(item.bytes)}, from {item.source}", 90), "$text-muted"),
             )
         )  # fmt: skip
         parent = self.parent

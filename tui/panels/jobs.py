@@ -60,7 +60,7 @@ class JobsPanel(NamedList):
         head = [(f"{job.glyph} ", colour), (f"{job.id} ", "$text-muted"), (one_line(job.title, width - 14), "bold" if job.state == "running" else "")]
         if job.state == "running":
             full, rest = bar(job.percent, 12)
-            tail = f" {job.percent:.0f}%" if job.percent is not None else f" {job.done:g} {job.unit}"
+            tail = f" {job.percent:.0f}%" if job.percent is not None else f" {job.done:g} {job.unit}" if job.done else " …"
             left = f" {span(job.eta)} left" if job.eta is not None else ""
             return Content.assemble(*head, "\n  ", (full, "$success"), (rest, "$text-disabled"), (tail, ""), (left, "$text-muted"))
         partly = f" {job.percent:.0f}%" if job.percent and job.state in ("paused", "interrupted") else ""

@@ -41,8 +41,8 @@ class Citations(OptionList):
     def _entry(self, number: int, passage: dict[str, Any]) -> Content:
         return Content.assemble(
             (f"[{number}] ", "bold $accent"), (one_line(passage.get("address", ""), 40), "$text-muted"),
-            f"  {one_line(passage.get('text', ''), 160)}",
-        ).first_line.truncate(200, ellipsis=True)  # fmt: skip
+            f"  {one_line(passage.get('quote') or passage.get('text', ''), 240)}",
+        )  # fmt: skip
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -52,7 +52,13 @@ class Citations(OptionList):
         """Open the row of the passage at ``index``."""
         if 0 <= index < len(self._passages):
             passage = self._passages[index]
-            self.post_message(OpenRow(str(passage.get("address", "")), str(passage.get("text", "")), self._answer))
+            self.post_message(cited(passage, self._answer))
+
+
+def cited(passage: dict[str, Any], answer: str) -> OpenRow:
+    """What opens the row of a passage, with what the answer took from it marked."""
+    quote = str(passage.get("quote") or "")
+    return OpenRow(str(passage.get("address", "")), quote or str(passage.get("text", "")), "" if quote else answer)
 
 
 class UserEntry(Static):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from textual import events
 
 WINDOW = 100
+MARK = "$text on $warning 35%"
 
 
 def cell(value: object) -> str:
@@ -41,14 +42,15 @@ class RowsTable(DataTable[Text]):
         self.start = 0
         self.total = 0
 
-    def show(self, rows: list[dict[str, Any]], start: int, total: int, at: int) -> None:
-        """Draw a window of rows; ``at`` is the row, counted in the whole split, that the cursor stands on."""
+    def show(self, rows: list[dict[str, Any]], start: int, total: int, at: int, room: int) -> None:
+        """Draw a window of rows; ``at`` is the row, counted in the whole split, that the cursor stands on; the
+        widest columns give way where ``room`` cells are not enough."""
         self.clear(columns=True)
         self.start, self.total = start, total
         self.add_column(Text("row", justify="right"))
         names = list(rows[0]) if rows else []
         widths = [max([len(one_line(name, 40)), *(len(one_line(cell(row[name]), 60)) for row in rows[:20])]) for name in names]
-        for name, width in zip(names, widths, strict=True):
+        for name, width in zip(names, _fitting(widths, room - 10), strict=True):
             self.add_column(Text(one_line(name, 40)), width=max(3, width))
         self.add_rows(
             [Text(f"{start + number:,}", style="dim", justify="right"), *(Text(one_line(cell(row[name]), 60)) for name in names)]
@@ -106,6 +108,14 @@ class RowsTable(DataTable[Text]):
             self.go(self.start - 1)
 
 
+def _fitting(widths: list[int], room: int) -> list[int]:
+    """The widths, the widest made narrower until all stand in ``room`` cells, but none below a dozen."""
+    widths = list(widths)
+    while widths and sum(widths) + 2 * len(widths) > room and max(widths) > 12:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
 def whole_row(row: dict[str, Any], passage: str = "", answer: str = "") -> Content:
     """A row in full: each column under its name, conversations by turns, the sentence an answer rests on marked."""
     parts: list[Content | str] = []
@@ -122,15 +132,17 @@ def whole_row(row: dict[str, Any], passage: str = "", answer: str = "") -> Conte
 
 
 def marked(text: str, passage: str, answer: str) -> Content:
-    """``text`` with the sentence of ``passage`` that supports ``answer`` marked."""
+    """``text`` with the sentence of ``passage`` that supports ``answer`` marked; all of ``passage`` with no answer."""
     content = Content(text)
-    if not passage:
+    if not passage.strip():
         return content
     at = text.find(passage.strip())
+    if not answer:
+        return content.stylize(MARK, at, at + len(passage.strip())) if at >= 0 else content
     if at < 0:
         at, passage = 0, text
     start, end = support(passage.strip(), answer)
-    return content.stylize("$text on $warning 35%", at + start, at + end) if end else content
+    return content.stylize(MARK, at + start, at + end) if end else content
 
 
 def _is_turns(value: object) -> bool:
