@@ -70,10 +70,12 @@ class Runs(Now):
     on: str = Field("", description="Only those on this dataset")
 
     def run(self, desk: Desk) -> Result:
+        from engine.evaluation.figures import headline
+
         found = [run for run in desk.workspace.runs.all() if self.on in ("", run.dataset)]
         if not found:
             return Result("There are no evaluation runs yet. `evaluate MODEL --on DATASET` makes one.", {"runs": []})
-        rows = [[run.id, run.model, f"{run.dataset}/{run.split}", run.task, str(run.rows), _said(run), run.created[:16]] for run in found]
+        rows = [[run.id, run.model, f"{run.dataset}/{run.split}", run.task, str(run.rows), headline(run.metrics), run.created[:16]] for run in found]
         table = Table(["run", "model", "on", "task", "rows", "metrics", "made"], rows)
         return Result(f"{len(found)} runs.", {"runs": [_as_data(run) for run in found]}, table)
 
@@ -133,12 +135,6 @@ def _as_data(run: RunRecord) -> dict[str, Any]:
         "run": run.id, "job": run.job, "model": run.model, "dataset": run.dataset, "split": run.split, "task": run.task, "rows": run.rows,
         "metrics": run.metrics, "predictions": run.predictions, "created": run.created,
     }  # fmt: skip
-
-
-def _said(run: RunRecord) -> str:
-    from engine.evaluation.figures import figure, single, words
-
-    return ", ".join(f"{words(name)} {figure(name, value)}" for name, value in list(single(run.metrics).items())[:3])
 
 
 def _pair(desk: Desk, first: str, second: str) -> tuple[RunRecord, RunRecord]:

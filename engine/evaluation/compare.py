@@ -81,7 +81,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     if not total:
         return 1.0
     tail = sum(math.comb(total, wins) for wins in range(min(only_a, only_b) + 1))
-    return float(min(1, Fraction(2 * tail, 2**total)))
+    return min(1.0, float(Fraction(2 * tail, 2**total)))
 
 
 def interval(a: np.ndarray, b: np.ndarray, bottom: np.ndarray | None = None, turn: Callable[[Any], Any] | None = None) -> tuple[float, float]:

@@ -22,3 +22,10 @@ def figure(metric: str, value: float, *, sign: bool = False) -> str:
 def single(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics that are single numbers."""
     return {name: float(metrics[name]) for name in FIGURES if name in metrics}
+
+
+def headline(metrics: dict[str, Any]) -> str:
+    """The figures that say most, in a line."""
+    found = single(metrics)
+    shown = [name for name in ("accuracy", "macro_f1", "exact_match", "rouge_l", "perplexity") if name in found][:3]
+    return ", ".join(f"{words(name)} {figure(name, found[name])}" for name in shown)

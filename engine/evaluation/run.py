@@ -10,7 +10,7 @@ from engine.data.rows import load_split
 from engine.devices import set_torch_threads
 from engine.errors import DataError
 from engine.evaluation import kept
-from engine.evaluation.figures import figure, single, words
+from engine.evaluation.figures import figure, headline, single, words
 from engine.evaluation.tasks import Answers, Classification
 from engine.models.convert import trainable_folder
 from engine.models.load import resolve
@@ -60,14 +60,13 @@ def evaluate(job: JobContext, spec: EvalSpec) -> Result:
 def tell(record: RunRecord) -> Result:
     """The result that every face shows."""
     figures = single(record.metrics)
-    said = ", ".join(f"{words(name)} {figure(name, value)}" for name, value in list(figures.items())[:3])
     data = {
         "run": record.id, "model": record.model, "dataset": record.dataset, "split": record.split, "task": record.task, "rows": record.rows,
         "metrics": record.metrics, "predictions": record.predictions, "most_confused": most_confused(record.metrics),
     }  # fmt: skip
     table = Table(["metric", "value"], [[words(name), figure(name, value)] for name, value in figures.items()])
     where = f"{record.dataset}/{record.split}"
-    return Result(f"{record.model} on {record.rows} rows of {where}: {said}", data, table, opens=f"run:{record.id}")
+    return Result(f"{record.model} on {record.rows} rows of {where}: {headline(record.metrics)}", data, table, opens=f"run:{record.id}")
 
 
 def most_confused(metrics: dict[str, Any], count: int = 10) -> list[dict[str, Any]]:
