@@ -49,12 +49,13 @@ class BitternApp(Roaming, Leaving, App[int]):
     CSS_PATH = "styles/bittern.tcss"
     COMMANDS: ClassVar[set[Any]] = {*App.COMMANDS, Verbs}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
+    # Priority: they act before the next key is handed to the part that had the focus.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "Help"),
-        Binding("f2", "go('datasets')", "Datasets", show=False),
-        Binding("f3", "go('models')", "Models", show=False),
-        Binding("f4", "go('jobs')", "Jobs", show=False),
-        Binding("f5", "go('chat')", "Chat", show=False),
+        Binding("f1", "help", "Help", priority=True),
+        Binding("f2", "go('datasets')", "Datasets", show=False, priority=True),
+        Binding("f3", "go('models')", "Models", show=False, priority=True),
+        Binding("f4", "go('jobs')", "Jobs", show=False, priority=True),
+        Binding("f5", "go('chat')", "Chat", show=False, priority=True),
         Binding("f6", "mode", "Ask/Chat", priority=True),
         Binding("slash", "box('/')", "Command", key_display="/"),
         Binding("i", "box('')", "Chat box", show=False),

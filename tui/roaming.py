@@ -102,6 +102,12 @@ class Roaming(Base):
                 return "chat"
         return ""
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing moves behind a dialog."""
+        if action in ("go", "mode", "help") and self.screen.is_modal:
+            return False
+        return super().check_action(action, parameters)
+
     def action_box(self, text: str) -> None:
         box = self.main.query_one(ChatBox)
         if text and not box.text:
