@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -31,8 +32,6 @@ from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from textual.app import ComposeResult
 
     from tui import messages
@@ -46,7 +45,7 @@ class BitternApp(Roaming, Leaving, App[int]):
     """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
 
     TITLE = "Bittern"
-    CSS_PATH = "styles/bittern.tcss"
+    CSS_PATH = Path(__file__).parent / "styles" / "bittern.tcss"
     COMMANDS: ClassVar[set[Any]] = {*App.COMMANDS, Verbs}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
     # Priority: they act before the next key is handed to the part that had the focus.

@@ -1,0 +1,130 @@
+"""The reducers: what events make of the state, with no screen."""
+
+from __future__ import annotations
+
+from engine import events
+from tui.state.catalog import count, size
+from tui.state.chat import ChatState, support
+from tui.state.jobs import Curve, JobsState, bar, span
+from tui.state.view import ViewState
+
+
+def running_job() -> JobsState:
+    jobs = JobsState()
+    jobs.apply(events.JobQueued(job="3", title="train smollm2 on tickets", verb="train"))
+    jobs.apply(events.JobStarted(job="3", seq=1))
+    return jobs
+
+
+def test_a_job_runs_through_its_states() -> None:
+    jobs = running_job()
+    assert jobs.jobs["3"].state == "running"
+    jobs.apply(events.JobProgress(job="3", seq=2, done=5, total=20, unit="steps", rate=2.0, eta=7.5))
+    job = jobs.jobs["3"]
+    assert job.percent == 25
+    assert ("left", "8 s") in job.figures()
+    jobs.apply(events.JobCheckpoint(job="3", seq=3, step=5, path="x"))
+    jobs.apply(events.JobPaused(job="3", seq=4))
+    assert (job.state, job.eta, job.checkpoint) == ("paused", None, 5)
+    jobs.apply(events.JobStarted(job="3", seq=5, resumed=True))
+    jobs.apply(events.JobFinished(job="3", seq=6, summary="done well"))
+    assert (job.state, job.summary, job.percent) == ("done", "done well", 100)
+
+
+def test_an_event_that_comes_twice_counts_once() -> None:
+    jobs = running_job()
+    metric = events.JobMetric(job="3", seq=2, step=1, name="loss", value=2.0)
+    assert jobs.apply(metric) == "3"
+    assert jobs.apply(metric) == ""
+    assert jobs.jobs["3"].curves["loss"].points == [(1, 2.0)]
+
+
+def test_steps_done_again_after_a_resume_replace_their_points() -> None:
+    curve = Curve()
+    for step, value in [(1, 3.0), (2, 2.0), (3, 1.0), (2, 1.9), (3, 0.9)]:
+        curve.put(step, value)
+    assert curve.points == [(1, 3.0), (2, 1.9), (3, 0.9)]
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:
+    curve = Curve([(step, float(step)) for step in range(10_000)])
+    thin = curve.thinned(300)
+    assert len(thin) <= 301
+    assert thin[-1] == (9999, 9999.0)
+
+
+def test_a_journal_rebuilds_what_live_events_said() -> None:
+    jobs = running_job()
+    history: list[events.Event] = [
+        events.JobStarted(job="3", seq=1),
+        events.JobMetric(job="3", seq=2, step=1, name="loss", value=2.0),
+        events.JobLog(job="3", seq=3, text="reading rows"),
+    ]
+    jobs.load_history("3", history)
+    assert jobs.jobs["3"].loaded
+    assert list(jobs.jobs["3"].log) == ["started", "reading rows"]
+    assert jobs.jobs["3"].title == "train smollm2 on tickets"
+
+
+def test_a_failed_job_keeps_its_way_out() -> None:
+    jobs = running_job()
+    jobs.apply(events.JobFailed(job="3", seq=2, title="Out of memory", message="16 GB is too little.", hint="Lower --batch-size."))
+    assert jobs.jobs["3"].error["hint"] == "Lower --batch-size."
+
+
+def test_calls_are_not_jobs() -> None:
+    jobs = JobsState()
+    assert jobs.apply(events.JobProgress(job="call-1", done=1, total=2, unit="rows")) == ""
+    assert not jobs.jobs
+
+
+def test_an_answer_streams_and_is_replaced_by_what_was_kept() -> None:
+    chat = ChatState()
+    message = chat.begin("call-1", "ask")
+    assert message is not None
+    chat.apply(events.PassagesFound(job="call-1", passages=[{"n": 1, "address": "guide/train/0", "text": "Press p.", "score": 0.5}]))
+    chat.apply(events.TokenDelta(job="call-1", text="Press "))
+    chat.apply(events.TokenDelta(job="call-1", text="q"))
+    assert (message.text, message.busy, len(message.passages)) == ("Press q", True, 1)
+    data = {"answer": "Press p [1].", "found": True, "passages": message.passages, "model": "smollm2", "usage": {"rate": 41.2, "first_token": 0.8}}
+    chat.apply(events.CallFinished(job="call-1", verb="ask", result={"summary": "Press p [1].", "data": data}))
+    assert (message.text, message.busy) == ("Press p [1].", False)
+    assert message.footer() == "smollm2 · 41 tok/s · first word after 0.8 s"
+
+
+def test_a_command_that_fails_is_an_error_with_its_place() -> None:
+    chat = ChatState()
+    chat.begin("call-1", "train")
+    message = chat.apply(events.CallFinished(job="call-1", verb="train", error={"title": "No", "message": "There is no model x.", "hint": "Use y."}))
+    assert message is not None
+    assert (message.kind, message.error["hint"]) == ("error", "Use y.")
+
+
+def test_the_end_of_a_quiet_command_is_told_once() -> None:
+    chat = ChatState()
+    chat.begin_quietly("call-9")
+    assert chat.quiet("call-9")
+    assert not chat.quiet("call-9")
+
+
+def test_a_narrow_screen_shows_one_part() -> None:
+    view = ViewState()
+    assert view.visible(80) == {"chat"}
+    view.panel, view.detail = "jobs", "job"
+    assert view.visible(80) == {"detail"}
+    assert view.visible(160) == {"datasets", "models", "jobs", "chat", "detail"}
+    view.toggle_zoom("detail")
+    assert view.visible(160) == {"detail"}
+
+
+def test_the_sentence_an_answer_rests_on_is_found() -> None:
+    passage = "Herons eat fish. Bitterns hide among the reeds and boom at night."
+    start, end = support(passage, "They hide among reeds.")
+    assert passage[start:end] == "Bitterns hide among the reeds and boom at night."
+    assert support(passage, "zzz") == (0, 0)
+
+
+def test_figures_in_words() -> None:
+    assert (span(42), span(200), span(3900)) == ("42 s", "3:20", "1 h 05")
+    assert (size(98_400_000), count(10_662), count(120)) == ("98 MB", "10.7k", "120")
+    assert bar(50, 10) == ("━━━━━", "─────")
