@@ -1,0 +1,126 @@
+"""Seconds a training step: Bittern's loop against a bare Trainer script with the same model, rows and arguments.
+
+The two are alternated in one run, so that what else the machine does falls on both. ``BITTERN_BENCH_HOME`` names a
+workspace that has smollm2; without it the tiny model of the tests is measured, whose steps are so short that they
+show what the loop itself costs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.devices import prepare_environment
+
+prepare_environment()
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+if TYPE_CHECKING:
+    from engine.jobs.context import JobContext
+
+ROUNDS = 4
+
+
+def workspace_with_rows(root: Path) -> tuple[Any, str, int]:
+    """``(workspace, model, steps)`` with the dataset ``requests`` in it."""
+    from datasets import Dataset
+
+    from engine.data.shape import recognise
+    from engine.store.datasets import DatasetRecord
+    from engine.store.models import ModelRecord
+    from engine.store.workspace import Workspace
+    from engine.tour import requests
+    from tests.fakes.tiny import chat_model
+
+    workspace = Workspace(root)
+    rows = requests(220)
+    folder = root / "datasets" / "requests"
+    Dataset.from_list(rows).save_to_disk(str(folder / "train"))
+    features = {"instruction": "string", "output": "string"}
+    shape, columns = recognise(features, rows[:20])
+    workspace.datasets.put(DatasetRecord("requests", "bench", str(folder), "0", {"train": len(rows)}, features, shape, columns, 0))
+    home = os.environ.get("BITTERN_BENCH_HOME")
+    if home:
+        theirs = Workspace(Path(home))
+        workspace.models.put(theirs.models.get("smollm2"))
+        theirs.close()
+        return workspace, "smollm2", 8
+    workspace.models.put(ModelRecord("tiny", "chat", "bench", 0, folder=str(chat_model(root / "models" / "tiny"))))
+    return workspace, "tiny", 100
+
+
+def context(workspace: Any, number: int) -> JobContext:
+    """A job whose events go where a real one's go: into a file, as JSON."""
+    from engine import events
+    from engine.jobs.context import CancelToken, JobContext
+
+    folder = workspace.paths.job(str(number))
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = (folder / "events.jsonl").open("a", encoding="utf-8")
+
+    def emit(event: Any) -> None:
+        handle.write(json.dumps(events.to_dict(event)) + "\n")
+        handle.flush()
+
+    return JobContext(str(number), workspace, emit, CancelToken(), resumed=False)
+
+
+def main() -> None:
+    from transformers import Trainer, set_seed
+    from transformers.trainer_callback import PrinterCallback
+
+    from engine.devices import set_torch_threads
+    from engine.models.convert import trainable_folder
+    from engine.training import loop
+    from engine.training.recipes import recipe
+    from engine.training.spec import TrainSpec
+
+    set_torch_threads(0)
+    with tempfile.TemporaryDirectory() as place:
+        workspace, name, steps = workspace_with_rows(Path(place))
+        spec = TrainSpec(
+            recipe="sft", base=name, dataset="requests", name="out", max_steps=steps, max_length=96, eval_rows=8, eval_steps=10**6, batch_size=8
+        )
+        how = recipe("sft")
+        job = context(workspace, 1)
+        folder = trainable_folder(job, workspace.models.get(name))
+        prepared = how.prepare(job, spec, folder)
+
+        def ours(number: int) -> float:
+            began = loop.train(context(workspace, number), spec, how, prepared, folder)
+            return next(entry["train_runtime"] for entry in reversed(began.state.log_history) if "train_runtime" in entry)
+
+        def bare(number: int) -> float:
+            set_seed(spec.seed)
+            model = how.model(spec, folder, prepared)
+            args = loop.arguments(spec, how, len(prepared.train), Path(place) / f"bare-{number}", resumed=False)
+            # What a person's own script would leave at its defaults.
+            args.include_num_input_tokens_seen, args.logging_steps, args.save_strategy = "no", 500, "no"
+            trainer = Trainer(
+                model=model, args=args, train_dataset=prepared.train, eval_dataset=prepared.held_out, processing_class=prepared.tokenizer,
+                data_collator=loop.Pad(prepared.tokenizer.pad_token_id),
+            )  # fmt: skip
+            trainer.remove_callback(PrinterCallback)
+            return float(trainer.train().metrics["train_runtime"])
+
+        bare(0)  # Warm: the first steps pay for pages and kernels.
+        seconds: dict[str, list[float]] = {"bare": [], "bittern": []}
+        for number in range(ROUNDS):
+            seconds["bare"].append(bare(number + 10) / steps)
+            seconds["bittern"].append(ours(number + 10) / steps)
+        workspace.close()
+    for who, values in seconds.items():
+        print(f"{who:8} {statistics.median(values):.4f} s a step (median of {ROUNDS}; {', '.join(f'{value:.4f}' for value in values)})")
+    ratio = statistics.median(mine / other for mine, other in zip(seconds["bittern"], seconds["bare"], strict=True))
+    print(f"ratio    {ratio:.3f} on {name}, {steps} steps of 8 rows (target 1.05 or less)")
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    main()
+    print(f"measured in {time.monotonic() - began:.0f} s")
