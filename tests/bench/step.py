@@ -77,6 +77,7 @@ def main() -> None:
     from engine.devices import set_torch_threads
     from engine.models.convert import trainable_folder
     from engine.training import loop
+    from engine.training.collate import Pad
     from engine.training.recipes import recipe
     from engine.training.spec import TrainSpec
 
@@ -93,7 +94,7 @@ def main() -> None:
 
         def ours(number: int) -> float:
             began = loop.train(context(workspace, number), spec, how, prepared, folder)
-            return next(entry["train_runtime"] for entry in reversed(began.state.log_history) if "train_runtime" in entry)
+            return float(next(entry["train_runtime"] for entry in reversed(began.state.log_history) if "train_runtime" in entry))
 
         def bare(number: int) -> float:
             set_seed(spec.seed)
@@ -103,7 +104,7 @@ def main() -> None:
             args.include_num_input_tokens_seen, args.logging_steps, args.save_strategy = "no", 500, "no"
             trainer = Trainer(
                 model=model, args=args, train_dataset=prepared.train, eval_dataset=prepared.held_out, processing_class=prepared.tokenizer,
-                data_collator=loop.Pad(prepared.tokenizer.pad_token_id),
+                data_collator=Pad(prepared.tokenizer.pad_token_id),
             )  # fmt: skip
             trainer.remove_callback(PrinterCallback)
             return float(trainer.train().metrics["train_runtime"])
