@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.messages import AskSure, RunLine, ShowDetail
-from tui.state.jobs import RESUMABLE, bar, span
+from tui.state.jobs import INKS, RESUMABLE, bar, shown, span
 from tui.text import clean, one_line
 from tui.widgets.lists import NamedList
 
@@ -56,15 +56,17 @@ class JobsPanel(NamedList):
 
     def _entry(self, job: JobView) -> Content:
         colour = COLOURS.get(job.state, "")
-        width = max(20, self.size.width - 4) if self.size.width else 30
-        head = [(f"{job.glyph} ", colour), (f"{job.id} ", "$text-muted"), (one_line(job.title, width - 14), "bold" if job.state == "running" else "")]
+        width = self.size.width - 1 if self.size.width > 20 else 34
+        partly = f" {job.percent:.0f}%" if job.percent and job.state in ("paused", "interrupted") else ""
+        state = "" if job.state == "running" else f"  {job.state}{partly}"
+        title = one_line(job.title, max(8, width - len(job.id) - 3 - len(state)))
+        head = [(f"{job.glyph} ", colour), (f"{job.id} ", "$text-muted"), (title, "" if state else "bold")]
         if job.state == "running":
             full, rest = bar(job.percent, 12)
             tail = f" {job.percent:.0f}%" if job.percent is not None else f" {job.done:g} {job.unit}" if job.done else " …"
             left = f" {span(job.eta)} left" if job.eta is not None else ""
             return Content.assemble(*head, "\n  ", (full, "$success"), (rest, "$text-disabled"), (tail, ""), (left, "$text-muted"))
-        partly = f" {job.percent:.0f}%" if job.percent and job.state in ("paused", "interrupted") else ""
-        return Content.assemble(*head, (f"  {job.state}{partly}", colour))
+        return Content.assemble(*head, (state, colour))
 
     def on_resize(self) -> None:
         if self._jobs is not None:
@@ -140,11 +142,15 @@ class JobDetail(Vertical):
         parts: list[Content | tuple[str, str] | str] = [(f"{job.glyph} {job.state}", f"bold {colour}"), "  "]
         if job.percent is not None:
             parts += [(full, "$success" if job.state in ("running", "done") else colour), (rest, "$text-disabled"), (f" {job.percent:.0f}%", "bold")]
-        if job.note:
+        if job.note and job.state == "running":
             parts.append((f"  {one_line(job.note, 40)}", "$text-muted"))
         parts.append("\n")
+        drawn = {name.replace("_", " "): INKS[number % len(INKS)] for number, name in enumerate(shown(job.curves))}
         for number, (name, value) in enumerate(job.figures()):
-            parts += ["   " if number else "", (f"{one_line(name, 20)} ", "$text-muted"), (one_line(value, 30), "bold")]
+            parts.append("   " if number else "")
+            if name in drawn:  # the figures are the legend of the plot
+                parts.append(("● ", "rgb({},{},{})".format(*drawn[name])))
+            parts += [(f"{one_line(name, 20)} ", "$text-muted"), (one_line(value, 30), "bold")]
         if job.summary:
             parts += ["\n", (clean(job.summary), "$success")]
         if job.error:

@@ -16,6 +16,8 @@ GLYPHS = {"queued": "○", "running": "▶", "paused": "‖", "done": "✓", "fa
 OVER = ("done", "failed", "cancelled")
 RESUMABLE = ("paused", "interrupted", "failed", "cancelled")
 LOG_LINES = 400
+INKS = ((110, 190, 210), (217, 162, 74), (132, 184, 111), (190, 140, 200))
+"""Colours of the curves of a plot, in their order."""
 
 
 @dataclass(slots=True)
@@ -191,6 +193,12 @@ class JobsState:
             return ""
         job = self.jobs.setdefault(event.job, JobView(event.job))
         return event.job if job.apply(event) else ""
+
+
+def shown(curves: dict[str, Curve]) -> list[str]:
+    """The curves worth drawing together, in the order of their names: losses, else the first that moves."""
+    losses = [name for name, curve in curves.items() if "loss" in name and curve.points]
+    return sorted(losses, key=lambda name: (len(name), name)) or [name for name, curve in curves.items() if len(curve.points) > 1][:1]
 
 
 def span(seconds: float) -> str:

@@ -6,16 +6,10 @@ from typing import TYPE_CHECKING
 
 from textual_plotext import PlotextPlot
 
+from tui.state.jobs import INKS, shown
+
 if TYPE_CHECKING:
     from tui.state.jobs import Curve
-
-COLOURS = ("cyan+", "orange+", "green+", "magenta+")
-
-
-def chosen(curves: dict[str, Curve]) -> list[str]:
-    """The curves worth drawing together: losses first, else the first that moves."""
-    losses = [name for name, curve in curves.items() if "loss" in name and curve.points]
-    return losses or [name for name, curve in curves.items() if len(curve.points) > 1][:1]
 
 
 class Curves(PlotextPlot):  # type: ignore[misc]  # it comes without types
@@ -26,7 +20,7 @@ class Curves(PlotextPlot):  # type: ignore[misc]  # it comes without types
         self._drawn: object = None
 
     def show(self, curves: dict[str, Curve]) -> None:
-        names = chosen(curves)
+        names = shown(curves)
         self.display = bool(names)
         state = [(name, len(curves[name].points), curves[name].last) for name in names]
         if state == self._drawn:
@@ -38,7 +32,10 @@ class Curves(PlotextPlot):  # type: ignore[misc]  # it comes without types
             points = curves[name].thinned(300)
             marker = "braille" if len(points) > 1 else "dot"
             self.plt.plot(
-                [step for step, _ in points], [value for _, value in points], label=name.replace("_", " "),
-                color=COLOURS[number % len(COLOURS)], marker=marker,
+                [step for step, _ in points], [value for _, value in points], color=INKS[number % len(INKS)], marker=marker,
             )  # fmt: skip
+        steps = [point[0] for name in names for point in curves[name].points]
+        if steps:
+            first, last = min(steps), max(steps)
+            self.plt.xticks(sorted({first + (last - first) * part // 4 for part in range(5)}))
         self.refresh()
