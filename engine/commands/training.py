@@ -36,7 +36,7 @@ class Train(Work):
     base: str = Field(description="The model to start from")
     on: str = Field(description="The dataset to learn from")
     recipe: Literal["auto", "sft", "classify"] = Field("auto", description="sft: answers of a chat model; classify: one label for each text")
-    epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 5 for classify)")
+    epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 3 for classify)")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many steps, whatever the epochs say")
     rows: int | None = Field(None, ge=1, description="Learn from so many rows only, drawn with the seed")
     learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate")

@@ -60,8 +60,8 @@ class TrainSpec(BaseModel):
 DEFAULTS: dict[RecipeName, dict[str, object]] = {
     "sft": {"learning_rate": 1e-3, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
     "classify": {
-        "learning_rate": 5e-4, "batch_size": 32, "max_length": 128, "epochs": 5.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+        "learning_rate": 5e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
         "eval_rows": 256,
     },
 }  # fmt: skip
-"""What each recipe fills in for what the person left open (measured: see the decision page on training)."""
+"""What each recipe fills in for what the person left open."""
