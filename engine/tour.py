@@ -42,7 +42,7 @@ def steps(engine: Engine) -> Iterator[Step]:
             ("Bring the starter: a chat model, an encoder, and the guide, indexed", _starter),
             ("Ask Bittern's own guide a question, and see which rows the answer stands on", _ask),
             ("Search the guide by meaning", _search),
-            ("Bring some data: 120 requests, each with the line that does it", _bring),
+            ("Bring some data: 96 requests, each with the line that does it", _bring),
             ("Measure the chat model on held-out requests, before", _before),
             ("Fine-tune it with LoRA", _train),
             ("Measure again, after, and compare row by row", _after),
@@ -83,7 +83,7 @@ def _search(engine: Engine) -> Iterator[Says]:
 
 def _bring(engine: Engine) -> Iterator[Says]:
     file = engine.workspace.paths.root / "tour-lines.jsonl"
-    write_atomic(file, "".join(json.dumps(row) + "\n" for row in requests(120)))
+    write_atomic(file, "".join(json.dumps(row) + "\n" for row in requests(96)))
     yield _work(engine, f'add "{file}" --name {DATASET} --test 0.25')
 
 
@@ -92,7 +92,7 @@ def _before(engine: Engine) -> Iterator[Says]:
 
 
 def _train(engine: Engine) -> Iterator[Says]:
-    yield _work(engine, f"train {BASE} --on {DATASET} --name {TUNED} --epochs 3 --learning-rate 0.001 --batch-size 8 --max-length 96")
+    yield _work(engine, f"train {BASE} --on {DATASET} --name {TUNED} --epochs 2 --learning-rate 0.002 --batch-size 8 --max-length 96")
 
 
 def _after(engine: Engine) -> Iterator[Says]:
