@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Work
+from engine.commands.naming import check_name
 from engine.errors import BitternError, DataError, ModelError, NotFound
 
 if TYPE_CHECKING:
@@ -125,8 +126,7 @@ def _check(recipe: str, base: ModelRecord, dataset: DatasetRecord) -> None:
 
 
 def _check_name(desk: Desk, name: str) -> None:
-    if not re.fullmatch(r"[\w][\w.\-]*", name):
-        raise BitternError(f"“{name}” cannot be a model's name.", "Use letters, digits, dots, dashes and underscores.")
+    check_name("model", name)
     if desk.workspace.models.find(name) is not None:
         raise BitternError(f"There is a model called “{name}” already.", "Choose another with --name.")
 

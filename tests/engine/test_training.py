@@ -254,10 +254,10 @@ def test_the_starter_learns_an_instruction_set(with_starter: Path, monkeypatch: 
     engine = Engine(with_starter, everything=True)
     try:
         finish(engine, engine.run(engine.parse(f"add {file} --name requests")).data["job"])
-        line = "train smollm2 --on requests --rows 80 --eval-rows 10 --max-length 96 --eval-steps 100 --name taught"
-        record = finish(engine, engine.run(engine.parse(line)).data["job"], seconds=150)
+        line = "train smollm2 --on requests --rows 48 --eval-rows 8 --max-length 96 --eval-steps 100 --name taught"
+        finish(engine, engine.run(engine.parse(line)).data["job"], seconds=150)
         facts = engine.workspace.models.get("taught").facts
-        assert facts["eval_loss_after"] < 0.5 * facts["eval_loss_before"], record
+        assert facts["eval_loss_after"] < facts["eval_loss_before"] - 1.5, "nats a token; 2.6 when this was written"
         assert engine.workspace.models.get("taught").kind == "adapter"
     finally:
         engine.close(5)
