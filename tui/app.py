@@ -26,7 +26,7 @@ from tui.state.catalog import CatalogState
 from tui.state.chat import ChatState, Message
 from tui.state.jobs import JobsState
 from tui.talk import Talk
-from tui.text import clean, one_line
+from tui.text import one_line
 from tui.themes import DARK, LIGHT
 from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.topbar import TopBar
@@ -71,7 +71,6 @@ class BitternApp(Roaming, Leaving, App[int]):
         self.catalog = CatalogState()
         self.talk = Talk(self)
         self._starter = starter
-        self._problem = ""
         self._asked = 0
 
     def compose(self) -> ComposeResult:
@@ -145,7 +144,7 @@ class BitternApp(Roaming, Leaving, App[int]):
             if isinstance(event, events.CatalogChanged):
                 stale = True
             elif isinstance(event, events.CallFinished) and self.chat.quiet(event.job):
-                self.tell(event)
+                self.talk.tell(event)
             elif message := self.chat.apply(event):
                 changed[message.number] = message
                 if isinstance(event, events.CallFinished):
@@ -175,13 +174,6 @@ class BitternApp(Roaming, Leaving, App[int]):
         elif opens:
             self.run_worker(self.point_at_job(opens.partition(":")[2]))
 
-    def tell(self, event: events.CallFinished) -> None:
-        """The end of a Command that was asked for by a key: a word in the corner."""
-        if event.error:
-            self.notify(clean(f"{event.error['message']} {event.error.get('hint', '')}"), title=event.error["title"], severity="error", markup=False)
-        elif event.result and event.result.get("summary"):
-            self.notify(one_line(event.result["summary"], 200), markup=False, timeout=4)
-
     def fail(self, error: BitternError) -> None:
         """Show an error in the conversation."""
         self.run_worker(self.draw_chat([self.chat.add("error", error.message, error=error.as_dict())]))
@@ -193,10 +185,12 @@ class BitternApp(Roaming, Leaving, App[int]):
         engine = self.bridge.engine
 
         def look() -> tuple[Any, ...]:
-            return engine.datasets(), engine.model_records(), engine.jobs(), *(engine.current(kind) for kind in ("dataset", "model", "session"))
+            names = (engine.current(kind) for kind in ("dataset", "model", "session"))
+            return engine.workspace.indexes.find("guide"), engine.jobs(), engine.datasets(), engine.model_records(), *names
 
-        datasets, models, jobs, dataset, model, session = await self.bridge.call(look)
-        self.catalog.load(datasets, models, dataset, model, session)
+        guide, jobs, *records = await self.bridge.call(look)
+        self.catalog.load(*records)
+        self.catalog.guide = guide is not None
         self.jobs.load(jobs)
         for job in self.jobs.ordered()[:50]:
             if not job.loaded and job.state in ("running", "paused", "interrupted"):
@@ -211,7 +205,7 @@ class BitternApp(Roaming, Leaving, App[int]):
 
     async def draw_jobs(self, changed: set[str]) -> None:
         self.main.query_one(JobsPanel).draw(self.jobs)
-        self.main.query_one(TopBar).show_jobs(self.jobs, self._problem)
+        self.main.query_one(TopBar).show_jobs(self.jobs)
         detail = self.main.query_one(JobDetail)
         if detail.job_id in changed and self.view.detail == "job":
             await detail.draw(self.jobs.jobs[detail.job_id])
@@ -238,9 +232,14 @@ class BitternApp(Roaming, Leaving, App[int]):
 
     # -- the person speaks -------------------------------------------------------------------------------------
 
-    @on(ChatBox.Sent)
     @on(ChatPanel.Asked)
-    def said(self, event: ChatBox.Sent | ChatPanel.Asked) -> None:
+    def example(self, event: ChatPanel.Asked) -> None:
+        """The examples are about Bittern, whatever dataset is in use."""
+        plain = self.chat.mode == "ask" and self.catalog.dataset == "guide"
+        self.said(ChatBox.Sent(event.text if plain else f"/ask --on guide {event.text}"))
+
+    @on(ChatBox.Sent)
+    def said(self, event: ChatBox.Sent) -> None:
         self.main.query_one(ChatPanel).to_end()
         if self.view.panel != "chat" and not event.text.startswith("/"):
             self.view.panel = "chat"

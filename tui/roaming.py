@@ -253,7 +253,7 @@ class Roaming(Base):
             if answer == "yes":
                 self.run_worker(self.talk.run(event.line, quiet=True))
 
-        self.push_screen(AskScreen("Sure?", event.question, (("yes", event.yes), ("no", "Leave it"))), finished)
+        self.push_screen(AskScreen("Sure?", event.question, (("yes", event.yes), ("no", "Leave it")), first=1), finished)
 
     async def action_help(self) -> None:
         from tui.screens.help import HelpScreen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine import events
 from engine.errors import BitternError, explain
 from tui import messages
-from tui.text import one_line
+from tui.text import clean, one_line
 
 if TYPE_CHECKING:
     from engine.commands.base import Command
@@ -52,6 +52,15 @@ class Talk:
     async def run(self, line: str, *, quiet: bool = False) -> None:
         """Run a line of the grammar."""
         await self._dispatch(lambda: self._app.engine.parse(line), line, quiet=quiet)
+
+    def tell(self, event: events.CallFinished) -> None:
+        """The end of a Command that was asked for by a key: a word in the corner."""
+        if event.error:
+            self._app.notify(
+                clean(f"{event.error['message']} {event.error.get('hint', '')}"), title=event.error["title"], severity="error", markup=False
+            )
+        elif event.result and event.result.get("summary"):
+            self._app.notify(one_line(event.result["summary"], 200), markup=False, timeout=4)
 
     def tell_end(self, event: events.Event) -> None:
         """A job is over: a word in the corner, or its error in the conversation."""

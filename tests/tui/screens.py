@@ -51,6 +51,7 @@ class StillApp(BitternApp):
         smollm2 = ModelRecord("smollm2", "chat", "starter", 98_400_000)
         minilm = ModelRecord("minilm", "encoder", "starter", 91_600_000)
         self.catalog.load([guide, tickets], [smollm2, minilm], "guide", "smollm2", "main")
+        self.catalog.guide = True
         self.main.query_one(DatasetsPanel).draw(self.catalog)
         self.main.query_one(ModelsPanel).draw(self.catalog)
         self.draw_mode()

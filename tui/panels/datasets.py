@@ -69,7 +69,9 @@ class DatasetsPanel(NamedList):
 
     def action_forget(self) -> None:
         if self.chosen:
-            self.post_message(AskSure(f"Forget the dataset {self.chosen}, its rows and its index?", f"forget {self.chosen}", "Forget"))
+            self.post_message(
+                AskSure(f"Forget the dataset {self.chosen}, its rows and its index? Its source stays.", f"forget {self.chosen} --yes", "Forget")
+            )
 
 
 class DatasetDetail(Vertical):

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 
 class AskScreen(ModalScreen[str]):
-    """Dismissed with the name of the chosen answer; Esc chooses the last one, which must change nothing."""
+    """Dismissed with the name of the chosen answer; Esc chooses the last one, which must change nothing. The cursor
+    stands on the answer at ``first``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "stay", "Back")]
 
-    def __init__(self, title: str, text: str, answers: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, title: str, text: str, answers: Sequence[tuple[str, str]], first: int = 0) -> None:
         super().__init__()
+        self._first = first
         self._title, self._text, self._answers = title, text, answers
 
     def compose(self) -> ComposeResult:
@@ -35,7 +37,9 @@ class AskScreen(ModalScreen[str]):
             yield OptionList(*(Option(Content(clean(text)), id=name) for name, text in self._answers), markup=False, compact=True, id="answers")
 
     def on_mount(self) -> None:
-        self.query_one("#answers").focus()
+        answers = self.query_one("#answers", OptionList)
+        answers.highlighted = self._first
+        answers.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()

@@ -59,6 +59,8 @@ class CatalogState:
     dataset: str = ""
     model: str = ""
     session: str = ""
+    guide: bool = False
+    """Whether Bittern's own guide can be asked."""
 
     def load(self, datasets: Iterable[Any], models: Iterable[Any], dataset: str, model: str, session: str) -> None:
         """Take the engine's records."""
@@ -74,8 +76,8 @@ class CatalogState:
 
     @property
     def ready(self) -> bool:
-        """Whether a question can be answered: there is a model to talk and a dataset to ask."""
-        return any(model.talks for model in self.models) and bool(self.datasets)
+        """Whether a question about Bittern can be answered: there is a model to talk, and the guide is indexed."""
+        return any(model.talks for model in self.models) and self.guide
 
 
 def size(count: int) -> str:

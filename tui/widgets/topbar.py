@@ -28,11 +28,9 @@ class TopBar(Static):
         self._panel = panel
         self._draw()
 
-    def show_jobs(self, jobs: JobsState, problem: str = "") -> None:
+    def show_jobs(self, jobs: JobsState) -> None:
         running, waiting = jobs.running(), len(jobs.waiting())
-        if problem:
-            self._jobs = Content.styled(one_line(problem, 40), "$error")
-        elif running:
+        if running:
             job = running[0]
             full, rest = bar(job.percent, 10)
             parts: list[Content | tuple[str, str] | str] = [(one_line(job.title, 24), "$text"), "  ", (full, "$success"), (rest, "$text-disabled")]
