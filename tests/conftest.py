@@ -78,6 +78,31 @@ def with_starter(starter: Path, home: Path) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def converted(starter: Path) -> Path:
+    """The starter's workspace with its chat model converted for training, which takes 20 s, once for all tests."""
+    from engine.jobs.context import CancelToken, JobContext
+    from engine.models.convert import trainable_folder
+    from engine.store.workspace import Workspace
+
+    workspace = Workspace(starter)
+    trainable_folder(JobContext("0", workspace, lambda event: None, CancelToken(), resumed=False), workspace.models.get("smollm2"))
+    workspace.close()
+    return starter
+
+
+@pytest.fixture
+def with_converted(converted: Path, with_starter: Path) -> Path:
+    """``with_starter``, ready to train."""
+    from engine.store.workspace import Workspace
+
+    theirs, ours = Workspace(converted), Workspace(with_starter)
+    ours.models.put(theirs.models.get("smollm2"))
+    theirs.close()
+    ours.close()
+    return with_starter
+
+
 @pytest.fixture
 def tiny_home(home: Path) -> Path:
     """A workspace with ``tiny`` (a small random chat model with dropout in its adapter's path) and the rows ``lines``."""

@@ -65,10 +65,10 @@ class Person:
 
 
 @pytest.mark.slow
-async def test_the_main_job_on_the_screen(with_starter: Path, tmp_path: Path) -> None:
+async def test_the_main_job_on_the_screen(with_converted: Path, tmp_path: Path) -> None:
     file = tmp_path / "tickets.csv"
     file.write_text("text,label\n" + "".join(f'"{text} ({n})",{label}\n' for n in range(6) for text, label in ROWS), encoding="utf-8")
-    app = BitternApp(with_starter, warm=True)
+    app = BitternApp(with_converted, warm=True)
     async with app.run_test(size=(160, 45)) as pilot:
         person = Person(app, pilot)
         await person.until(lambda: app.bridge.engine is not None, 20, "the engine opens")
