@@ -44,6 +44,12 @@ class Roaming(Base):
     talk: Talk
     main: Screen[Any]
 
+    if TYPE_CHECKING:
+        # The app has these.
+        def draw_mode(self) -> None: ...
+
+        async def verbs(self) -> list[tuple[str, str]]: ...
+
     def __init__(self) -> None:
         super().__init__()
         self.view = ViewState()
@@ -149,9 +155,6 @@ class Roaming(Base):
     def action_mode(self) -> None:
         self.chat.mode = "chat" if self.chat.mode == "ask" else "ask"
         self.draw_mode()
-
-    def draw_mode(self) -> None:
-        raise NotImplementedError
 
     # -- details -----------------------------------------------------------------------------------------------
 
@@ -259,9 +262,6 @@ class Roaming(Base):
         from tui.screens.help import HelpScreen
 
         self.push_screen(HelpScreen(await self.verbs()))
-
-    async def verbs(self) -> list[tuple[str, str]]:
-        raise NotImplementedError
 
     def choose_verb(self, verb: str) -> None:
         """A verb was chosen in the palette: run it, or let the person fill in its words."""

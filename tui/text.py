@@ -6,9 +6,10 @@ import re
 
 # Control characters (C0 but tab and newline, DEL, C1), bidirectional overrides, and lone surrogates.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# Whole escape sequences first, so that none leaves its tail behind: CSI, OSC and other strings, two-byte ones.
+# Whole escape sequences first, so that none leaves its tail behind: CSI, OSC and other strings that are closed,
+# two-byte ones. Of a string that is never closed the opening alone goes: what follows is only text then.
 _ESCAPES = re.compile(
-    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f]).*?(?:\x07|\x1b\\\\|\x9c|$)|\x1b[ -/]*[0-~]?", re.DOTALL
+    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x1b\x07\x9c]*(?:\x07|\x1b\\\\|\x9c)|\x1b[\\]PX^_]|\x1b[ -/]*[0-~]?"
 )
 
 

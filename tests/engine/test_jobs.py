@@ -206,7 +206,9 @@ def test_a_child_pauses_and_cancels(houses: Callable[..., House]) -> None:
     house.until(job, "running")
     house.workspace.jobs.ask(job, "cancel")
     house.queue.poke()
-    house.until(job, "cancelled")
+    assert house.until(job, "cancelled") == "cancelled"
+    steps = [event.step for event in house.heard if isinstance(event, events.JobMetric)]
+    assert steps == list(range(1, len(steps) + 1)), "the second attempt went on where the first stopped"
 
 
 def test_a_dead_process_leaves_an_interrupted_job(houses: Callable[..., House]) -> None:

@@ -118,7 +118,8 @@ def test_half_the_memory_keeps_the_rows_of_a_step() -> None:
 
 def test_every_default_is_a_field_of_the_spec() -> None:
     for name, values in DEFAULTS.items():
-        TrainSpec.model_validate({"recipe": name, "base": "b", "dataset": "d", "name": "n", **values})
+        spec = TrainSpec.model_validate({"recipe": name, "base": "b", "dataset": "d", "name": "n", **values})
+        assert all(getattr(spec, field) == value for field, value in values.items())
 
 
 def test_the_held_out_split_is_never_the_one_that_is_learned() -> None:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
         ("abc\u202edef\u2066", "abcdef"),
         ("half \ud800 pair", "half  pair"),
         ("one\r\ntwo\rthree", "one\ntwothree"),
-        ("unfinished \x1b]0;no end", "unfinished "),
+        ("unfinished \x1b]0;no end", "unfinished 0;no end"),
+        ("a lone \x90 in the middle", "a lone  in the middle"),
     ],
 )
 def test_clean(text: str, safe: str) -> None:
