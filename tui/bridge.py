@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import threading
 import time
@@ -81,6 +82,8 @@ class Bridge:
             return
         self.engine = engine
         self._app.post_message(self.Opened())
+        # The first curve would stall the screen for as long as its library takes to load.
+        importlib.import_module("textual_plotext")
 
     # -- from the engine ---------------------------------------------------------------------------------------
 
