@@ -11,6 +11,7 @@ from tui.panels.chat import ChatPanel
 from tui.panels.datasets import DatasetDetail
 from tui.panels.jobs import JobDetail, JobsPanel
 from tui.panels.models import ModelDetail
+from tui.screens.registry import SCREENS, screen_for
 from tui.state.view import KINDS, LISTS, WIDE, ViewState
 from tui.widgets.chatbox import ChatBox
 from tui.widgets.topbar import TopBar
@@ -211,12 +212,15 @@ class Roaming(Base):
         await self.main.query_one(DatasetDetail).open_row(dataset, split, int(index), passage, answer)
 
     async def open_address(self, address: str) -> None:
-        """Go where a Result points: ``dataset:NAME/SPLIT/ROW``, ``model:NAME``, ``job:ID``, ``run:ID``."""
+        """Go where a Result points: ``dataset:NAME/SPLIT/ROW``, ``model:NAME``, ``job:ID``, or one of ``SCREENS``."""
         kind, _, name = address.partition(":")
         if kind == "dataset" and "/" in name:
             await self.open_row(name)
         elif kind in ("dataset", "model", "job"):
             await self.show_detail(kind, name)
+        elif kind in SCREENS:
+            screen = await self.bridge.call(lambda: screen_for(kind))
+            self.push_screen(screen(self.bridge, name))
 
     async def on_chat_box_cited(self, event: ChatBox.Cited) -> None:
         last = self.chat.last_answer

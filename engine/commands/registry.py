@@ -21,7 +21,7 @@ VERBS: dict[str, str] = {
     "index": "engine.commands.search:Index",
     "search": "engine.commands.search:Search",
     "similar": "engine.commands.search:Similar",
-    "ask": "engine.commands.search:Ask",
+    "ask": "engine.commands.ask:Ask",
     # models and chat
     "models": "engine.commands.models:Models",
     "pull": "engine.commands.models:Pull",

@@ -41,6 +41,12 @@ class Batches:
     def rows(self) -> int:
         return self.starts[-1]
 
+    def table(self) -> pa.Table:
+        """All rows, still on the disk. Raises ``IndexError`` for a split without rows."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches(self.batches)
+
     def window(self, start: int, count: int) -> list[dict[str, Any]]:
         """Rows ``start`` to ``start + count``, as far as there are any."""
         found: list[dict[str, Any]] = []
@@ -85,7 +91,7 @@ def window(record: DatasetRecord, split: str, start: int, count: int) -> list[di
     Bytes, pictures and sounds become a short description. Raises ``NotFound`` for a split that is not there,
     ``DataError`` for damaged files.
     """
-    return open_folder(_folder(record, split)).window(start, count)
+    return open_folder(split_folder(record, split)).window(start, count)
 
 
 def row(record: DatasetRecord, split: str, index: int) -> dict[str, Any]:
@@ -99,7 +105,7 @@ def row(record: DatasetRecord, split: str, index: int) -> dict[str, Any]:
 
 def load_split(record: DatasetRecord, split: str) -> Any:
     """The split as a ``datasets.Dataset``, memory-mapped. Imports ``datasets``: for a job's process only."""
-    folder = _folder(record, split)
+    folder = split_folder(record, split)
     from datasets import load_from_disk
 
     try:
@@ -123,7 +129,7 @@ def check_split(record: DatasetRecord, split: str) -> None:
         raise NotFound(f"{record.name} has no split “{split}”.", hint)
 
 
-def _folder(record: DatasetRecord, split: str) -> Path:
+def split_folder(record: DatasetRecord, split: str) -> Path:
     check_split(record, split)
     return Path(record.folder) / split
 

@@ -1,0 +1,169 @@
+"""SQL over datasets: DuckDB on the memory-mapped Arrow files, for reading alone, with no way to a file or the network.
+
+A dataset is a table of all its rows, with the columns ``_split`` and ``_row`` before its own; each split is a table too:
+``tickets`` and ``tickets.test``. A name with a dash needs quotes (``"cls-news"``), or is written with underscores
+(``cls_news``).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from engine.data.rows import open_folder, split_folder
+from engine.errors import DataError, Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from engine.jobs.context import CancelToken
+    from engine.store.datasets import DatasetRecord
+
+SPLIT, ROW = "_split", "_row"
+"""The two columns beside a dataset's own: which split, and which row of it, counted from 0."""
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def alias(name: str) -> str:
+    """The name that needs no quotes: ``cls-news`` is ``cls_news``."""
+    return re.sub(r"\W", "_", name)
+
+
+def mentioned(statement: str, records: Iterable[DatasetRecord]) -> list[DatasetRecord]:
+    """The datasets that a statement may speak of."""
+    return [record for record in records if record.name in statement or alias(record.name) in statement]
+
+
+class Sql:
+    """A connection over some datasets. One statement at a time; each only reads. Nothing of it outlives ``close``."""
+
+    def __init__(self, records: Iterable[DatasetRecord], *, threads: int = 0, memory: int = 0) -> None:
+        """``threads`` 0: one for each core. ``memory``: a limit in bytes; 0 leaves DuckDB its own (four fifths of all).
+        Raises ``DataError`` for damaged files."""
+        import duckdb
+
+        self._connection = duckdb.connect(":memory:")
+        for name, value in {
+            "python_enable_replacements": False, "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+            **({"threads": threads} if threads else {}), **({"memory_limit": f"{memory}B"} if memory else {}),
+        }.items():  # fmt: skip
+            self._connection.execute(f"SET {name} = {text(str(value))}")
+        self._number = 0
+        for record in records:
+            self._register(record)
+        # From here on nothing can be read but what is registered, and no statement can change that.
+        self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("SET lock_configuration = true")
+
+    def table(self, statement: str, values: Sequence[Any] = (), *, cancel: CancelToken | None = None, seconds: float = 0) -> pa.Table:
+        """The answer of a ``SELECT``, whole. ``values`` fill its ``?``. Raises ``DataError``; ``Stopped`` on cancel."""
+        with self._running(statement, cancel, seconds):
+            found: pa.Table = self._connection.sql(statement, params=list(values)).to_arrow_table()
+            return found
+
+    def batches(
+        self, statement: str, values: Sequence[Any] = (), *, cancel: CancelToken | None = None, size: int = 10_000
+    ) -> Iterator[pa.RecordBatch]:
+        """The answer of a ``SELECT``, piece by piece, for what may not fit into memory. Raises as :meth:`table` does."""
+        with self._running(statement, cancel, 0):
+            yield from self._connection.sql(statement, params=list(values)).to_arrow_reader(size)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Sql:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _register(self, record: DatasetRecord) -> None:
+        run = self._connection.execute
+        name = quoted(record.name)
+        run(f"CREATE SCHEMA {name}")
+        for split in record.splits:
+            arrow = f"arrow_{self._number}"
+            self._number += 1
+            self._connection.register(arrow, open_folder(split_folder(record, split)).table())
+            # DuckDB leaves out the window where nobody asks for the row's number.
+            run(f"CREATE VIEW {name}.{quoted(split)} AS SELECT row_number() OVER () - 1 AS {ROW}, * FROM {arrow}")
+        parts = (f"SELECT {text(split)} AS {SPLIT}, * FROM {name}.{quoted(split)}" for split in record.splits)
+        run(f"CREATE VIEW main.{name} AS {' UNION ALL BY NAME '.join(parts)}")
+        if (plain := alias(record.name)) != record.name:
+            run(f"CREATE SCHEMA IF NOT EXISTS {quoted(plain)}")
+            run(f"CREATE VIEW IF NOT EXISTS main.{quoted(plain)} AS SELECT * FROM main.{name}")
+            for split in record.splits:
+                run(f"CREATE VIEW IF NOT EXISTS {quoted(plain)}.{quoted(split)} AS SELECT * FROM {name}.{quoted(split)}")
+
+    @contextmanager
+    def _running(self, statement: str, cancel: CancelToken | None, seconds: float) -> Iterator[None]:
+        """Interrupt the statement when it is asked to stop or takes longer than ``seconds``; say errors in plain words."""
+        import duckdb
+
+        self._check(statement)
+        over = threading.Event()
+        late = False
+
+        def watch() -> None:
+            nonlocal late
+            waited = 0.0
+            while not over.wait(0.05):
+                waited += 0.05
+                late = bool(seconds) and waited >= seconds
+                if late or (cancel is not None and cancel.asked):
+                    self._connection.interrupt()
+
+        watcher = threading.Thread(target=watch, name="sql", daemon=True)
+        watcher.start()
+        try:
+            yield
+        except duckdb.InterruptException:
+            if late:
+                raise DataError(
+                    f"The query was stopped: it ran longer than {seconds:.0f} seconds.", "Ask for less, or give it more time: --seconds"
+                ) from None
+            raise Stopped(cancel.how if cancel else "cancel") from None
+        except duckdb.OutOfMemoryException:
+            raise DataError("The query needs more memory than it may have.", "Ask for fewer columns or rows.") from None
+        except duckdb.Error as error:
+            raise _explained(error) from None
+        finally:
+            over.set()
+            watcher.join()
+
+    def _check(self, statement: str) -> None:
+        """Raises ``DataError`` for anything but one statement that reads."""
+        import duckdb
+
+        try:
+            found = self._connection.extract_statements(statement)
+        except duckdb.Error as error:
+            raise _explained(error) from None
+        if len(found) != 1:
+            raise DataError("Write one statement." if found else "There is no statement.", "For example: SELECT * FROM tickets LIMIT 10")
+        if found[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+            raise DataError(f"A query only reads; {found[0].type.name} is not allowed.", "Use SELECT. `help` lists the commands that change data.")
+
+
+def _explained(error: Exception) -> DataError:
+    """DuckDB's words, without what it says about itself."""
+    said = str(error).strip()
+    said = re.sub(r"^(\w+ )?(Error|Exception): ", "", said)
+    head, _, rest = said.partition("\n")
+    hint = " ".join(line.strip() for line in rest.splitlines() if line.strip().startswith(("Did you mean", "Candidate bindings")))
+    if at := re.search(r"^LINE (\d+): ", rest, re.MULTILINE):
+        head = f"{head.rstrip('.!')} (line {at[1]} of the query)."
+    return DataError(head, hint)
