@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.widgets import ContentSwitcher, Footer, TextArea
+from textual.containers import Horizontal
+from textual.widgets import Footer, TextArea
 
 from engine import events
 from engine.errors import BitternError
 from tui.bridge import Bridge
 from tui.leaving import Leaving
 from tui.palette import Verbs
-from tui.panels.chat import ChatPanel
-from tui.panels.datasets import DatasetDetail, DatasetsPanel
-from tui.panels.jobs import JobDetail, JobsPanel
-from tui.panels.models import ModelDetail, ModelsPanel
+from tui.parts import Parts
 from tui.roaming import Roaming
 from tui.state.catalog import CatalogState
 from tui.state.chat import ChatState, Message
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui import messages
+    from tui.panels.chat import ChatPanel
     from tui.terminal import Outputs
 
 log = logging.getLogger(__name__)
@@ -65,6 +63,11 @@ class BitternApp(Roaming, Leaving, App[int]):
 
     def __init__(self, workspace: Path | None = None, *, warm: bool = True, starter: bool = True, outputs: Outputs | None = None) -> None:
         super().__init__()
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        # Not by assignment: that would style everything twice before the first picture.
+        self.set_reactive(App.theme, DARK.name)
+        self.stylesheet.set_variables(self.get_css_variables())
         self.bridge = Bridge(self, workspace, warm=warm, outputs=outputs)
         self.chat = ChatState()
         self.jobs = JobsState()
@@ -75,31 +78,24 @@ class BitternApp(Roaming, Leaving, App[int]):
 
     def compose(self) -> ComposeResult:
         yield TopBar()
-        with Horizontal(id="body"):
-            with Vertical(id="side"):
-                yield DatasetsPanel()
-                yield ModelsPanel()
-                yield JobsPanel()
-            with ContentSwitcher(id="detail", initial=None):
-                yield DatasetDetail(self.bridge)
-                yield ModelDetail()
-                yield JobDetail()
-            yield ChatPanel()
+        yield Horizontal(id="body")
         completions = Completions()
         yield completions
         yield ChatBox(completions)
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = DARK.name
         self.main = self.screen
-        self.main.query_one(ChatBox).focus()
+        self.parts = Parts(self.main)
+        self.parts.box.focus()
+        self.call_after_refresh(self.furnish)
+
+    async def furnish(self) -> None:
+        """The first picture is on the screen: now the panels, and then the engine, which is imported on a thread."""
+        await self.parts.furnish(self.bridge)
         self.draw_mode()
         self.arrange()
-        # The engine is imported on a thread, and only once the first picture is there.
-        self.call_after_refresh(self.bridge.open)
+        self.bridge.open()
 
     # -- the engine speaks -------------------------------------------------------------------------------------
 
@@ -110,7 +106,7 @@ class BitternApp(Roaming, Leaving, App[int]):
         await self.read_catalog()
         history = await self.bridge.call(lambda: self.engine.history(self.catalog.session or "main"))
         self.chat.load(history[-HISTORY_SHOWN:])
-        self.main.query_one(ChatBox).remember(self.chat.typed())
+        self.parts.box.remember(self.chat.typed())
         for job in self.jobs.ordered():
             if job.state in ("interrupted", "paused"):
                 where = f" at step {job.checkpoint}" if job.checkpoint is not None else ""
@@ -126,7 +122,7 @@ class BitternApp(Roaming, Leaving, App[int]):
         await self.read_catalog()
 
     def on_bridge_failed(self, event: Bridge.Failed) -> None:
-        self.main.query_one(ChatPanel).welcome("The workspace could not be opened.", ready=False)
+        self.parts.chat.welcome("The workspace could not be opened.", ready=False)
         self.fail(event.error)
 
     async def on_bridge_wake(self) -> None:
@@ -168,7 +164,7 @@ class BitternApp(Roaming, Leaving, App[int]):
         result = event.result or {}
         if event.verb == "clear" and not event.error:
             self.chat.clear()
-            self.run_worker(self.main.query_one(ChatPanel).reset(self.chat))
+            self.run_worker(self.parts.chat.reset(self.chat))
         elif (opens := result.get("opens", "")) and not opens.startswith("job:"):
             self.run_worker(self.open_address(opens))
         elif opens:
@@ -195,8 +191,8 @@ class BitternApp(Roaming, Leaving, App[int]):
         for job in self.jobs.ordered()[:50]:
             if not job.loaded and job.state in ("running", "paused", "interrupted"):
                 await self.load_job(job.id)
-        self.main.query_one(DatasetsPanel).draw(self.catalog)
-        self.main.query_one(ModelsPanel).draw(self.catalog)
+        self.parts.datasets.draw(self.catalog)
+        self.parts.models.draw(self.catalog)
         await self.draw_jobs(set(self.jobs.jobs))
         self.draw_mode()
         self.draw_welcome()
@@ -204,25 +200,25 @@ class BitternApp(Roaming, Leaving, App[int]):
     # -- drawing -----------------------------------------------------------------------------------------------
 
     async def draw_jobs(self, changed: set[str]) -> None:
-        self.main.query_one(JobsPanel).draw(self.jobs)
-        self.main.query_one(TopBar).show_jobs(self.jobs)
-        detail = self.main.query_one(JobDetail)
+        self.parts.jobs.draw(self.jobs)
+        self.parts.bar.show_jobs(self.jobs)
+        detail = self.parts.job
         if detail.job_id in changed and self.view.detail == "job":
             await detail.draw(self.jobs.jobs[detail.job_id])
 
     async def draw_chat(self, changed: Any) -> None:
-        await self.main.query_one(ChatPanel).draw(changed)
+        await self.parts.chat.draw(changed)
         last = self.chat.last_answer
-        self.main.query_one(ChatBox).cites = bool(last and last.passages and not last.busy)
+        self.parts.box.cites = bool(last and last.passages and not last.busy)
 
     def draw_mode(self) -> None:
         """The box says what plain text means."""
         model = self.catalog.model or "no model yet"
         title = f"ask {self.catalog.dataset or 'guide'} · {model}" if self.chat.mode == "ask" else f"chat · {model}"
-        self.main.query_one(ChatBox).border_title = one_line(title, 60)
+        self.parts.box.border_title = one_line(title, 60)
 
     def draw_welcome(self) -> None:
-        panel = self.main.query_one(ChatPanel)
+        panel = self.parts.chat
         if self.catalog.ready:
             panel.welcome("Ask about Bittern, or add your own data with /add FILE. For example:", ready=True)
         elif self.jobs.running() or self.jobs.waiting():
@@ -232,15 +228,14 @@ class BitternApp(Roaming, Leaving, App[int]):
 
     # -- the person speaks -------------------------------------------------------------------------------------
 
-    @on(ChatPanel.Asked)
-    def example(self, event: ChatPanel.Asked) -> None:
+    def on_chat_panel_asked(self, event: ChatPanel.Asked) -> None:
         """The examples are about Bittern, whatever dataset is in use."""
         plain = self.chat.mode == "ask" and self.catalog.dataset == "guide"
         self.said(ChatBox.Sent(event.text if plain else f"/ask --on guide {event.text}"))
 
     @on(ChatBox.Sent)
     def said(self, event: ChatBox.Sent) -> None:
-        self.main.query_one(ChatPanel).to_end()
+        self.parts.chat.to_end()
         if self.view.panel != "chat" and not event.text.startswith("/"):
             self.view.panel = "chat"
             self.arrange()
@@ -250,7 +245,7 @@ class BitternApp(Roaming, Leaving, App[int]):
     @on(ChatBox.CompletionWanted)
     async def complete(self) -> None:
         """Completions of a slash line; only the answer to the newest text is shown."""
-        box, shown = self.main.query_one(ChatBox), self.main.query_one(Completions)
+        box, shown = self.parts.box, self.parts.completions
         text = box.text
         self._asked += 1
         if not text.startswith("/") or "\n" in text or self.bridge.engine is None:
@@ -261,7 +256,7 @@ class BitternApp(Roaming, Leaving, App[int]):
     async def _complete(self, text: str, asked: int) -> None:
         found = await self.talk.completions(text)
         if asked == self._asked:
-            self.main.query_one(Completions).show(found)
+            self.parts.completions.show(found)
 
     def on_run_line(self, event: messages.RunLine) -> None:
         self.run_worker(self.talk.run(event.line, quiet=event.quiet))

@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine.errors import BitternError
-from tui.widgets.chatbox import Completions
 
 if TYPE_CHECKING:
     from textual.app import App
 
     from engine.engine import Engine
     from tui.bridge import Bridge
+    from tui.parts import Parts
     from tui.state.jobs import JobsState
 
     Base = App[int]
@@ -26,13 +26,14 @@ class Leaving(Base):
     """The part of the app that ends it."""
 
     bridge: Bridge
+    parts: Parts
     jobs: JobsState
 
     async def action_quit(self) -> None:
         """Leave; with unfinished jobs, ask first what becomes of them."""
         from tui.screens.ask import AskScreen, SavingScreen, quit_screen
 
-        self.screen_stack[0].query_one(Completions).hide()
+        self.parts.completions.hide()
         if any(isinstance(screen, (AskScreen, SavingScreen)) for screen in self.screen_stack):
             return
         mine = set(self.bridge.engine.queue.busy()) if self.bridge.engine else set()

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from textual.widgets import ContentSwitcher
-
 from engine.errors import BitternError
-from tui.panels.chat import ChatPanel
-from tui.panels.datasets import DatasetDetail
-from tui.panels.jobs import JobDetail, JobsPanel
-from tui.panels.models import ModelDetail
 from tui.screens.registry import SCREENS, screen_for
 from tui.state.view import KINDS, LISTS, WIDE, ViewState
-from tui.widgets.chatbox import ChatBox
-from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -25,10 +17,12 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from tui import messages
     from tui.bridge import Bridge
+    from tui.parts import Parts
     from tui.state.catalog import CatalogState
     from tui.state.chat import ChatState
     from tui.state.jobs import JobsState
     from tui.talk import Talk
+    from tui.widgets.chatbox import ChatBox
 
     Base = App[int]
 else:
@@ -44,6 +38,7 @@ class Roaming(Base):
     catalog: CatalogState
     talk: Talk
     main: Screen[Any]
+    parts: Parts
 
     if TYPE_CHECKING:
         # The app has these.
@@ -54,6 +49,11 @@ class Roaming(Base):
     def __init__(self) -> None:
         super().__init__()
         self.view = ViewState()
+
+    @property
+    def furnished(self) -> bool:
+        """Whether the panels are on the screen; the first picture has none yet."""
+        return hasattr(self, "parts") and self.parts.furnished
 
     @property
     def engine(self) -> Engine:
@@ -72,10 +72,10 @@ class Roaming(Base):
         side = self.main.query_one("#side")
         side.display = any(name in seen for name in LISTS)
         side.styles.width = "1fr" if self.view.zoom in LISTS else None
-        self.main.query_one(TopBar).show_panel(self.view.panel)
+        self.parts.bar.show_panel(self.view.panel)
 
     def on_resize(self, event: Resize) -> None:
-        if hasattr(self, "main"):
+        if self.furnished:
             # The screen itself learns its new size only after this.
             self.arrange(event.size.width)
 
@@ -88,7 +88,7 @@ class Roaming(Base):
             self.view.detail = ""
         self.arrange()
         if panel == "chat":
-            self.main.query_one(ChatBox).focus()
+            self.parts.box.focus()
         else:
             self.main.query_one(f"#{panel}").focus()
 
@@ -98,7 +98,7 @@ class Roaming(Base):
         panel = {kind: name for name, kind in KINDS.items()}.get(self.view.detail, "chat") if part == "detail" else part
         if panel and panel != self.view.panel and self.size.width >= WIDE:
             self.view.panel = panel
-            self.main.query_one(TopBar).show_panel(panel)
+            self.parts.bar.show_panel(panel)
 
     def part_of(self, widget: Widget | None) -> str:
         """The part of the screen a widget stands in."""
@@ -110,19 +110,19 @@ class Roaming(Base):
         return ""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing moves behind a dialog."""
-        if action in ("go", "mode", "help") and self.screen.is_modal:
+        """Nothing moves behind a dialog, nor before the panels are there."""
+        if action in ("go", "mode", "help") and (self.screen.is_modal or not self.furnished):
             return False
         return super().check_action(action, parameters)
 
     def action_box(self, text: str) -> None:
-        box = self.main.query_one(ChatBox)
+        box = self.parts.box
         if text and not box.text:
             box.put(text)
         box.focus()
 
     def on_fill_box(self, event: messages.FillBox) -> None:
-        box = self.main.query_one(ChatBox)
+        box = self.parts.box
         box.put(event.text)
         box.focus()
 
@@ -133,7 +133,7 @@ class Roaming(Base):
     async def action_back(self) -> None:
         """One step back: inside the detail, then out of it, then to the chat box."""
         if self.view.detail and self.part_of(self.focused) == "detail":
-            if self.view.detail == "dataset" and self.main.query_one(DatasetDetail).back():
+            if self.view.detail == "dataset" and self.parts.dataset.back():
                 return
             panel = {kind: name for name, kind in KINDS.items()}[self.view.detail]
             self.view.detail = self.view.zoom = ""
@@ -149,7 +149,7 @@ class Roaming(Base):
         if (message := self.chat.busy) and self.bridge.engine:
             self.engine.stop(message.ticket)
         elif self.size.width < WIDE and self.view.panel == "chat":
-            self.main.query_one(ChatPanel).focus()
+            self.parts.chat.focus()
         else:
             self.action_go(self.view.panel if self.view.panel in KINDS else "datasets")
 
@@ -165,24 +165,24 @@ class Roaming(Base):
     async def show_detail(self, kind: str, name: str) -> None:
         """Open a dataset, a model or a job beside the lists."""
         if kind == "dataset" and (dataset := self.catalog.find_dataset(name)):
-            self._open(kind, DatasetDetail)
-            await self.main.query_one(DatasetDetail).open(dataset)
+            self._open(kind, self.parts.dataset)
+            await self.parts.dataset.open(dataset)
         elif kind == "model" and (model := self.catalog.find_model(name)):
-            self._open(kind, ModelDetail)
-            self.main.query_one(ModelDetail).draw(model, model.name == self.catalog.model)
-            self.main.query_one(ModelDetail).focus()
+            self._open(kind, self.parts.model)
+            self.parts.model.draw(model, model.name == self.catalog.model)
+            self.parts.model.focus()
         elif kind == "job" and name in self.jobs.jobs:
             await self.load_job(name)
-            self._open(kind, JobDetail)
-            await self.main.query_one(JobDetail).draw(self.jobs.jobs[name])
+            self._open(kind, self.parts.job)
+            await self.parts.job.draw(self.jobs.jobs[name])
             self.main.query_one("#job-log").focus()
 
-    def _open(self, kind: str, detail: type[Widget]) -> None:
+    def _open(self, kind: str, detail: Widget) -> None:
         self.view.detail = kind
         self.view.panel = {kind: name for name, kind in KINDS.items()}[kind]
         if self.view.zoom != "detail":
             self.view.zoom = ""
-        self.main.query_one("#detail", ContentSwitcher).current = self.main.query_one(detail).id
+        self.parts.switcher.current = detail.id
         self.arrange()
 
     async def load_job(self, job_id: str) -> None:
@@ -195,7 +195,7 @@ class Roaming(Base):
         """Put the cursor on a job; open it where there is room and nothing else is open."""
         if job_id not in self.jobs.jobs:
             return
-        self.main.query_one(JobsPanel).choose(job_id)
+        self.parts.jobs.choose(job_id)
 
     async def on_open_row(self, event: messages.OpenRow) -> None:
         await self.open_row(event.address, event.passage, event.answer)
@@ -208,8 +208,8 @@ class Roaming(Base):
         if dataset is None or not index.isdigit() or split not in dataset.splits:
             self.notify(f"The row {address} is not in the workspace any more.", severity="warning", markup=False)
             return
-        self._open("dataset", DatasetDetail)
-        await self.main.query_one(DatasetDetail).open_row(dataset, split, int(index), passage, answer)
+        self._open("dataset", self.parts.dataset)
+        await self.parts.dataset.open_row(dataset, split, int(index), passage, answer)
 
     async def open_address(self, address: str) -> None:
         """Go where a Result points: ``dataset:NAME/SPLIT/ROW``, ``model:NAME``, ``job:ID``, or one of ``SCREENS``."""
@@ -230,7 +230,7 @@ class Roaming(Base):
 
             await self.on_open_row(cited(last.passages[number], last.text))
         else:
-            self.main.query_one(ChatBox).put(event.digit)
+            self.parts.box.put(event.digit)
 
     # -- forms and dialogs -------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Roaming(Base):
         from engine.commands.registry import VERBS, command
 
         if verb in VERBS and verb != "train" and any(field.is_required() for field in command(verb).model_fields.values()):
-            self.main.query_one(ChatBox).put(f"/{verb} ")
-            self.main.query_one(ChatBox).focus()
+            self.parts.box.put(f"/{verb} ")
+            self.parts.box.focus()
         else:
             self.run_worker(self.talk.say(f"/{verb}"))

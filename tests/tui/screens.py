@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ class StillApp(BitternApp):
         await self.settle(pilot)
 
     async def settle(self, pilot: Pilot[Any]) -> None:
+        while not self.furnished:
+            await asyncio.sleep(0.02)
         self.main.query_one(ChatBox).cursor_blink = False
         await pilot.pause(0.2)
         await self.workers.wait_for_complete()

@@ -27,9 +27,11 @@ PASSAGES = [
 ]
 
 
-def still(pilot: Pilot[Any]) -> StillApp:
+async def still(pilot: Pilot[Any]) -> StillApp:
+    """The app, once its panels are there."""
     app = pilot.app
     assert isinstance(app, StillApp)
+    await app.settle(pilot)
     return app
 
 
@@ -52,7 +54,7 @@ def training(job: str, steps: int) -> list[events.Event]:
 @SIZES
 def test_first_paint(snap_compare: Any, size: tuple[int, int]) -> None:
     async def wait(pilot: Pilot[Any]) -> None:
-        await still(pilot).settle(pilot)
+        await still(pilot)
 
     assert snap_compare(StillApp(), terminal_size=size, run_before=wait)
 
@@ -60,7 +62,7 @@ def test_first_paint(snap_compare: Any, size: tuple[int, int]) -> None:
 @SIZES
 def test_a_job_with_a_curve(snap_compare: Any, size: tuple[int, int]) -> None:
     async def run(pilot: Pilot[Any]) -> None:
-        app = still(pilot)
+        app = await still(pilot)
         app.stock()
         await app.feed(pilot, training("3", 120))
         await pilot.press("f4", "enter")
@@ -72,7 +74,7 @@ def test_a_job_with_a_curve(snap_compare: Any, size: tuple[int, int]) -> None:
 @SIZES
 def test_the_train_form(snap_compare: Any, size: tuple[int, int]) -> None:
     async def run(pilot: Pilot[Any]) -> None:
-        app = still(pilot)
+        app = await still(pilot)
         app.stock()
         await app.open_train_form("smollm2", "tickets")
         await app.settle(pilot)
@@ -83,7 +85,7 @@ def test_the_train_form(snap_compare: Any, size: tuple[int, int]) -> None:
 @SIZES
 def test_an_error(snap_compare: Any, size: tuple[int, int]) -> None:
     async def run(pilot: Pilot[Any]) -> None:
-        app = still(pilot)
+        app = await still(pilot)
         app.stock()
         error = {
             "title": "I can't read that line", "message": "There is no command called “trian”.", "hint": "Did you mean train?",
@@ -98,7 +100,7 @@ def test_an_error(snap_compare: Any, size: tuple[int, int]) -> None:
 @SIZES
 def test_an_answer_with_citations(snap_compare: Any, size: tuple[int, int]) -> None:
     async def run(pilot: Pilot[Any]) -> None:
-        app = still(pilot)
+        app = await still(pilot)
         app.stock()
         asked = [app.chat.add("user", "How do I pause a job?"), app.chat.begin("call-1", "ask")]
         await app.draw_chat(asked)
