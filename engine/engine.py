@@ -206,6 +206,8 @@ class Engine:
         self.workspace.close()
 
     def _log_to_file(self) -> None:
+        # A log that can't be written (a full disk) must not speak on the screen instead.
+        logging.raiseExceptions = False
         root = logging.getLogger("engine")
         if not any(isinstance(handler, logging.FileHandler) for handler in root.handlers):
             handler = logging.FileHandler(self.workspace.paths.logs / "bittern.log", encoding="utf-8", delay=True)

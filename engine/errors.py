@@ -98,6 +98,10 @@ class Stopped(Exception):
         self.how = how
 
 
+FULL = ("No space left on device", "os error 28", "database or disk is full")
+"""How libraries that wrap everything say that the disk is full."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """“Did you mean a or b?”, or an empty string when nothing is near."""
     near = get_close_matches(word, list(known), n=3, cutoff=0.5)
@@ -116,8 +120,8 @@ def explain(error: BaseException) -> BitternError:
 
     if isinstance(error, BitternError):
         return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"No space left while writing {error.filename or 'a file'}.", "Free some space, then resume the job.")
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or any(words in str(error) for words in FULL):
+        return DiskFull(f"No space left while writing {getattr(error, 'filename', None) or 'a file'}.", "Free some space, then resume the job.")
     if isinstance(error, PermissionError):
         return BitternError(f"No permission for {error.filename}.", "Choose another folder or change its rights.")
     if isinstance(error, MemoryError):

@@ -49,6 +49,10 @@ class Paths:
     def logs(self) -> Path:
         return self.root / "logs"
 
+    @property
+    def reserve(self) -> Path:
+        return self.root / ".reserve"
+
     def job(self, job_id: str) -> Path:
         return self.root / "jobs" / job_id.zfill(4)
 

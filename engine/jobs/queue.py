@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from engine.errors import BitternError, Stopped, explain
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from engine.bus import Bus
     from engine.jobs.context import Runnable
-    from engine.store.jobs import JobRecord
+    from engine.store.jobs import JobRecord, State
     from engine.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -137,32 +138,48 @@ class JobQueue:
 
     def _drive(self, record: JobRecord) -> None:
         token = self._tokens[record.id] = CancelToken()
-        written = Journal(self._workspace.paths.job(record.id), record.id)
-
-        def emit(event: Event) -> None:
-            self._bus.publish(written.write(event))
-
-        jobs = self._workspace.jobs
         try:
-            emit(JobStarted(resumed=record.attempts > 1))
-            result = run(self._loader, record, self._workspace, emit, token)
-            write_json(self._workspace.paths.job(record.id) / "result.json", result.as_dict())
-            jobs.finish(record.id, "done", result.summary)
-            emit(JobFinished(summary=result.summary))
+            self._end(record, *self._outcome(record, token))
+        finally:
+            del self._tokens[record.id]
+            with self._wake:
+                self._wake.notify_all()
+
+    def _outcome(self, record: JobRecord, token: CancelToken) -> tuple[State, Event, BitternError | None]:
+        """Do the job's work; whatever happens is an outcome."""
+        folder = self._workspace.paths.job(record.id)
+        try:
+            with closing(Journal(folder, record.id)) as written:
+
+                def emit(event: Event) -> None:
+                    self._bus.publish(written.write(event))
+
+                emit(JobStarted(resumed=record.attempts > 1))
+                result = run(self._loader, record, self._workspace, emit, token)
+            write_json(folder / "result.json", result.as_dict())
         except Stopped as stopped:
-            jobs.finish(record.id, "paused" if stopped.how == "pause" else "cancelled")
-            emit(JobPaused() if stopped.how == "pause" else JobCancelled())
+            return ("paused", JobPaused(), None) if stopped.how == "pause" else ("cancelled", JobCancelled(), None)
         except BaseException as error:
             if not isinstance(error, BitternError):
                 log.exception("job %s failed", record.id)
             told = explain(error)
-            jobs.finish(record.id, "failed", error=told.as_dict())
-            emit(JobFailed(title=told.title, message=told.message, hint=told.hint))
-        finally:
-            del self._tokens[record.id]
-            written.close()
-            with self._wake:
-                self._wake.notify_all()
+            return "failed", JobFailed(title=told.title, message=told.message, hint=told.hint), told
+        return "done", JobFinished(summary=result.summary), None
+
+    def _end(self, record: JobRecord, state: State, event: Event, error: BitternError | None) -> None:
+        """Write down how the job ended. On a full disk the workspace's reserve makes the room for that."""
+        summary = event.summary if isinstance(event, JobFinished) else ""
+        for last in (False, True):
+            try:
+                self._workspace.jobs.finish(record.id, state, summary, error.as_dict() if error else None)
+                with closing(Journal(self._workspace.paths.job(record.id), record.id)) as written:
+                    event = written.write(event)
+                break
+            except (OSError, BitternError):
+                if last:
+                    raise
+                self._workspace.give_room()
+        self._bus.publish(event)
 
     def _heartbeat(self) -> None:
         last_reap = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from engine.errors import WorkspaceError
@@ -18,6 +19,9 @@ from engine.store.sessions import SessionTable
 if TYPE_CHECKING:
     from pathlib import Path
 
+RESERVE = 1 << 20
+"""Bytes of disk that are kept back for the day when there are no others."""
+
 
 class Workspace:
     """Opened by each process on its own (a job's child too); SQLite keeps them from harming each other."""
@@ -29,6 +33,7 @@ class Workspace:
             self.paths.make()
         except OSError as error:
             raise WorkspaceError(f"{root}: {error.strerror}.", "Choose another folder with --workspace DIR or BITTERN_HOME.") from None
+        self._keep_room()
         self.settings = settings or Settings.load(root)
         self.database = Database(self.paths.database)
         self.datasets = DatasetTable(self.database)
@@ -37,6 +42,18 @@ class Workspace:
         self.jobs = JobTable(self.database)
         self.runs = RunTable(self.database)
         self.sessions = SessionTable(self.database)
+
+    def give_room(self) -> None:
+        """Free the reserve: on a full disk, so that what happened can still be written down. The next start of a
+        Bittern here makes it anew."""
+        with suppress(OSError):
+            self.paths.reserve.unlink(missing_ok=True)
+
+    def _keep_room(self) -> None:
+        if not self.paths.reserve.is_file():
+            with suppress(OSError):
+                # Not in one step that a kill could leave half done, but a shorter reserve does no harm.
+                self.paths.reserve.write_bytes(b"\0" * RESERVE)
 
     def recall(self, key: str, otherwise: str = "") -> str:
         """A remembered choice: ``model``, ``dataset``, ``session``, …"""

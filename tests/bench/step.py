@@ -1,8 +1,8 @@
 """Seconds a training step: Bittern's loop against a bare Trainer script with the same model, rows and arguments.
 
-The two are alternated in one run, so that what else the machine does falls on both. ``BITTERN_BENCH_HOME`` names a
-workspace that has smollm2; without it the tiny model of the tests is measured, whose steps are so short that they
-show what the loop itself costs.
+The two are alternated in one run, so that what else the machine does falls on both, and both take the rows in the same
+order. Measured on the starter; ``python -m tests.bench.step tiny`` takes the tests' tiny model, whose steps are so short
+that they show what the loop itself costs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 def workspace_with_rows(root: Path) -> tuple[Any, str, int]:
@@ -31,10 +32,12 @@ def workspace_with_rows(root: Path) -> tuple[Any, str, int]:
     from datasets import Dataset
 
     from engine.data.shape import recognise
+    from engine.models.convert import trainable_folder
     from engine.store.datasets import DatasetRecord
     from engine.store.models import ModelRecord
     from engine.store.workspace import Workspace
     from engine.tour import requests
+    from tests.bench.home import bench_home
     from tests.fakes.tiny import chat_model
 
     workspace = Workspace(root)
@@ -44,14 +47,14 @@ def workspace_with_rows(root: Path) -> tuple[Any, str, int]:
     features = {"instruction": "string", "output": "string"}
     shape, columns = recognise(features, rows[:20])
     workspace.datasets.put(DatasetRecord("requests", "bench", str(folder), "0", {"train": len(rows)}, features, shape, columns, 0))
-    home = os.environ.get("BITTERN_BENCH_HOME")
-    if home:
-        theirs = Workspace(Path(home))
-        workspace.models.put(theirs.models.get("smollm2"))
-        theirs.close()
-        return workspace, "smollm2", 8
-    workspace.models.put(ModelRecord("tiny", "chat", "bench", 0, folder=str(chat_model(root / "models" / "tiny"))))
-    return workspace, "tiny", 100
+    if "tiny" in sys.argv:
+        workspace.models.put(ModelRecord("tiny", "chat", "bench", 0, folder=str(chat_model(root / "models" / "tiny"))))
+        return workspace, "tiny", 100
+    theirs = bench_home("smollm2")
+    trainable_folder(context(theirs, 0), theirs.models.get("smollm2"))
+    workspace.models.put(theirs.models.get("smollm2"))
+    theirs.close()
+    return workspace, "smollm2", 8
 
 
 def context(workspace: Any, number: int) -> JobContext:
@@ -71,7 +74,7 @@ def context(workspace: Any, number: int) -> JobContext:
 
 
 def main() -> None:
-    from transformers import Trainer, set_seed
+    from transformers import set_seed
     from transformers.trainer_callback import PrinterCallback
 
     from engine.devices import set_torch_threads
@@ -102,7 +105,8 @@ def main() -> None:
             args = loop.arguments(spec, how, len(prepared.train), Path(place) / f"bare-{number}", resumed=False)
             # What a person's own script would leave at its defaults.
             args.include_num_input_tokens_seen, args.logging_steps, args.save_strategy = "no", 500, "no"
-            trainer = Trainer(
+            # A Trainer with nothing but the row order that ours has: other orders pad more, or less.
+            trainer = loop.OrderedTrainer(
                 model=model, args=args, train_dataset=prepared.train, eval_dataset=prepared.held_out, processing_class=prepared.tokenizer,
                 data_collator=Pad(prepared.tokenizer.pad_token_id),
             )  # fmt: skip
