@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.data.query import Query
     from engine.data.view import View
     from engine.inference.pool import ModelPool
     from engine.search.reader import Reader
@@ -181,6 +182,12 @@ class Engine:
         from engine.data.view import View
 
         return View(self.workspace.datasets.get(dataset), split, where, sort, cancel)
+
+    def query(self, statement: str, limit: int = 100_000, seconds: float = 30) -> Query:
+        """A SQL query over the datasets, not run yet: ``run()`` answers, ``stop()`` ends it from another thread."""
+        from engine.data.query import Query
+
+        return Query(self.workspace.datasets.all(), statement, limit, seconds)
 
     def current(self, kind: str) -> str:
         """The name in use: ``model``, ``dataset`` or ``session``."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SPLIT, ROW = "_split", "_row"
 """The two columns beside a dataset's own: which split, and which row of it, counted from 0."""
 
+ARROW, PLAN = "_arrow_", "EXPLAIN "
+
 
 def quoted(name: str) -> str:
     """A name as SQL writes it, whatever is in it."""
@@ -54,17 +56,18 @@ def mentioned(statement: str, records: Iterable[DatasetRecord]) -> list[DatasetR
 class Sql:
     """A connection over some datasets. One statement at a time; each only reads. Nothing of it outlives ``close``."""
 
-    def __init__(self, records: Iterable[DatasetRecord], *, threads: int = 0, memory: int = 0) -> None:
+    def __init__(self, records: Iterable[DatasetRecord], *, threads: int = 0, memory: int = 0, known: Iterable[str] = ()) -> None:
         """``threads`` 0: one for each core. ``memory``: a limit in bytes; 0 leaves DuckDB its own (four fifths of all).
-        Raises ``DataError`` for damaged files."""
+        ``known``: names of other datasets, for near matches. Raises ``DataError`` for damaged files."""
         import duckdb
 
+        self._known = list(known)
         self._connection = duckdb.connect(":memory:")
         for name, value in {
             "python_enable_replacements": False, "autoinstall_known_extensions": False, "autoload_known_extensions": False,
             # What does not fit into memory goes here, not into the folder that the person happens to be in; DuckDB removes it.
             "temp_directory": Path(tempfile.gettempdir()) / f"bittern-sql-{uuid.uuid4().hex[:12]}",
-            "errors_as_json": True,
+            "max_temp_directory_size": "10GB", "errors_as_json": True,
             **({"threads": threads} if threads else {}), **({"memory_limit": f"{memory}B"} if memory else {}),
         }.items():  # fmt: skip
             self._connection.execute(f"SET {name} = {text(str(value))}")
@@ -82,16 +85,26 @@ class Sql:
             return found
 
     def batches(
-        self, statement: str, values: Sequence[Any] = (), *, cancel: CancelToken | None = None, size: int = 10_000
+        self, statement: str, values: Sequence[Any] = (), *, cancel: CancelToken | None = None, seconds: float = 0, size: int = 10_000
     ) -> Iterator[pa.RecordBatch]:
-        """The answer of a ``SELECT``, piece by piece, for what may not fit into memory. Raises as :meth:`table` does."""
-        with self._running(statement, cancel, 0):
-            yield from self._connection.sql(statement, params=list(values)).to_arrow_reader(size)
+        """The answer of a ``SELECT``, piece by piece, for what may not fit into memory; the first piece may be empty, and has
+        the columns. Raises as :meth:`table` does."""
+        import pyarrow as pa
+
+        with self._running(statement, cancel, seconds):
+            reader = self._connection.sql(statement, params=list(values)).to_arrow_reader(size)
+            try:
+                yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+                yield from reader
+            finally:
+                # An error keeps this frame alive, and with it DuckDB's threads, until after the program's last word.
+                reader.close()
+                del reader
 
     def plan(self, statement: str) -> None:
-        """Read and bind a statement without running it. Raises ``DataError``."""
+        """Read and bind a ``SELECT`` without running it. Raises ``DataError``."""
         with self._running(statement, None, 0):
-            self._connection.sql(PLAN + statement)
+            self._connection.execute(PLAN + statement)
 
     def close(self) -> None:
         self._connection.close()
@@ -107,7 +120,7 @@ class Sql:
         name = quoted(record.name)
         run(f"CREATE SCHEMA {name}")
         for split in record.splits:
-            arrow = f"arrow_{self._number}"
+            arrow = f"{ARROW}{self._number}"
             self._number += 1
             self._connection.register(arrow, open_folder(split_folder(record, split)).table())
             # DuckDB leaves out the window where nobody asks for the row's number.
@@ -143,15 +156,15 @@ class Sql:
         watcher.start()
         try:
             yield
-        except duckdb.InterruptException:
-            if late:
-                raise DataError(
-                    f"The query was stopped: it ran longer than {seconds:.0f} seconds.", "Ask for less, or give it more time: --seconds"
-                ) from None
-            raise Stopped(cancel.how if cancel else "cancel") from None
-        except duckdb.OutOfMemoryException:
-            raise DataError("The query needs more memory than it may have.", "Ask for fewer columns or rows.") from None
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:  # a reader on its way raises OSError with the same words
+            told = str(error)
+            if "INTERRUPT" in told[:40].upper():
+                if late:
+                    hint = "Ask for less, or give it more time: --seconds"
+                    raise DataError(f"The query was stopped: it ran longer than {seconds:g} s.", hint) from None
+                raise Stopped(cancel.how or "cancel" if cancel else "cancel") from None
+            if "Out of Memory" in told[:40] or "maximum total string size" in told:
+                raise DataError("The query needs more memory than it may have.", "Ask for fewer columns or rows, or shorter texts.") from None
             raise self._explained(error, statement) from None
         finally:
             over.set()
@@ -167,8 +180,10 @@ class Sql:
             raise explained(error, statement) from None
         if len(found) != 1:
             raise DataError("Write one statement." if found else "There is no statement.", "For example: SELECT * FROM tickets LIMIT 10")
-        if found[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-            raise DataError(f"A query only reads; {found[0].type.name} is not allowed.", "Use SELECT. `help` lists the commands that change data.")
+        if found[0].type != duckdb.StatementType.SELECT:
+            first = re.match(r"\s*([A-Za-z]+)", statement)
+            word = first[1].upper() if first else found[0].type.name
+            raise DataError(f"A query only reads; {word} is not allowed.", "Use SELECT. `help` lists the commands that change data.")
 
     def _explained(self, error: Exception, statement: str) -> DataError:
         """DuckDB says the place of a wrong name only to who plans the statement once more, by another door."""
@@ -178,21 +193,18 @@ class Sql:
             try:
                 self._connection.execute(PLAN + statement)
             except duckdb.Error as second:
-                return explained(second, statement, len(PLAN))
-        return explained(error, statement)
+                return explained(second, statement, len(PLAN), self._known)
+        return explained(error, statement, 0, self._known)
 
 
-PLAN = "EXPLAIN "
-
-
-def explained(error: Exception, statement: str, before: int = 0) -> DataError:
+def explained(error: Exception, statement: str, before: int = 0, known: Iterable[str] = ()) -> DataError:
     """DuckDB's words without what it says about itself, and the place in ``statement``; ``before`` characters stood before it."""
     said = re.sub(r"^(\w+ )*(Error|Exception): ", "", str(error).strip())
     try:
         facts = json.loads(said) if said.startswith("{") else {}
     except ValueError:
         facts = {}
-    message, hint = _told(str(facts.get("exception_message", said)), facts)
+    message, hint = _told(str(facts.get("exception_message", said)), facts, known)
     place = re.fullmatch(r"\[(\d+),(\d+)\]", str(facts.get("location", "")))
     if place is None:
         return DataError(message, hint)
@@ -205,17 +217,19 @@ def explained(error: Exception, statement: str, before: int = 0) -> DataError:
     return DataError(message, hint, line=line, start=at - first, end=at - first + max(1, width))
 
 
-def _told(said: str, facts: dict[str, Any]) -> tuple[str, str]:
+def _told(said: str, facts: dict[str, Any], known: Iterable[str]) -> tuple[str, str]:
     head, _, rest = said.partition("\n")
     kind, name = facts.get("error_subtype", ""), str(facts.get("name", ""))
-    near = [word.strip() for word in str(facts.get("candidates", "")).split(",") if word.strip()]
+    near = [word.strip() for word in str(facts.get("candidates", "")).split(",") if word.strip() and not word.strip().startswith(ARROW)]
     if kind == "COLUMN_NOT_FOUND" and name:
         return f"There is no column “{name}”.", did_you_mean(name, near) or (
             f"There is {', '.join(near)}." if near else "A text stands in 'single quotes'."
         )
     if kind == "MISSING_ENTRY" and name:
         what = "dataset" if facts.get("type") == "Table" else str(facts.get("type", "name")).lower().removeprefix("scalar ")
-        return f"There is no {what} called “{name}”.", did_you_mean(name, near) or ("`datasets` lists them." if what == "dataset" else "")
+        return f"There is no {what} called “{name}”.", did_you_mean(name, [*near, *(known if what == "dataset" else ())]) or (
+            "`datasets` lists them." if what == "dataset" else ""
+        )
     if kind == "NO_MATCHING_FUNCTION":
         call = str(facts.get("call", "")).replace("_LITERAL", "")
         return f"There is no {call}: the types do not fit.", "Cast one of them, for example: price::DOUBLE"

@@ -41,20 +41,21 @@ class View:
         self.record, self.split = record, split
         self.where, self.sort = where.strip(), tuple((column, bool(down)) for column, down in sort)
         check_columns(record, [column for column, _ in self.sort])
-        self._numbers = _numbers(self, cancel) if self.where or self.sort else None
+        #: The numbers of its rows in the split, in the view's order; ``None`` for all of them in theirs.
+        self.numbers = _numbers(self, cancel) if self.where or self.sort else None
 
     @property
     def rows(self) -> int:
         """How many rows it has."""
-        return self.record.splits[self.split] if self._numbers is None else len(self._numbers)
+        return self.record.splits[self.split] if self.numbers is None else len(self.numbers)
 
     def window(self, start: int, count: int) -> list[tuple[int, dict[str, Any]]]:
         """Rows ``start`` to ``start + count`` of the view: each row's number in the split, and its values as ``rows.window``
         gives them."""
         start = max(0, start)
-        if self._numbers is None:
+        if self.numbers is None:
             return list(enumerate(rows.window(self.record, self.split, start, count), start))
-        wanted: list[int] = self._numbers[start : start + max(0, count)].tolist()
+        wanted: list[int] = self.numbers[start : start + max(0, count)].tolist()
         found = rows.open_folder(rows.split_folder(self.record, self.split)).take(wanted)
         return list(zip(wanted, found, strict=True))
 
@@ -62,15 +63,15 @@ class View:
         """The number in the split of the row at a place of the view; ``None`` where there is none."""
         if not 0 <= position < self.rows:
             return None
-        return position if self._numbers is None else int(self._numbers[position])
+        return position if self.numbers is None else int(self.numbers[position])
 
     def index_of(self, row: int) -> int | None:
         """Where in the view a row of the split stands; ``None`` when it is not in it."""
-        if self._numbers is None:
+        if self.numbers is None:
             return row if 0 <= row < self.rows else None
         import numpy as np
 
-        at = np.flatnonzero(self._numbers == row)
+        at = np.flatnonzero(self.numbers == row)
         return int(at[0]) if len(at) else None
 
 
@@ -86,6 +87,13 @@ def check_columns(record: DatasetRecord, columns: Sequence[str]) -> list[str]:
             hint = did_you_mean(column, record.features) or f"It has {', '.join(record.features)}."
             raise DataError(f"“{record.name}” has no column “{column}”.", hint)
     return list(columns or record.features)
+
+
+def check_where(record: DatasetRecord, split: str, where: str) -> None:
+    """Raises ``DataError`` that points into ``where``, without looking at a row."""
+    if where.strip():
+        with Sql([record]) as sql:
+            sql.plan(_statement(sql, record, split, where.strip()))
 
 
 def check_condition(where: str) -> bool:
@@ -114,7 +122,7 @@ def _numbers(view: View, cancel: CancelToken | None) -> np.ndarray[Any, Any]:
     import numpy as np
 
     with Sql([record]) as sql:
-        found = sql.table(_statement(view, sql), cancel=cancel)
+        found = sql.table(_statement(sql, record, view.split, view.where, view.sort), cancel=cancel)
     numbers: np.ndarray[Any, Any] = found.column(0).to_numpy().astype(np.uint32 if record.splits[view.split] < 2**32 else np.int64)
     with _lock:
         _kept[key] = numbers
@@ -134,13 +142,12 @@ def _point(sql: Sql, statement: str, where: str) -> None:
         raise
 
 
-def _statement(view: View, sql: Sql) -> str:
-    table = f"{quoted(view.record.name)}.{quoted(view.split)}"
-    statement = f"SELECT {ROW} FROM {table}"
-    if view.where:
-        statement += f" WHERE {condition(view.where)}"
-        if not check_condition(view.where):
-            _point(sql, statement, view.where)
-            raise DataError("That is not one condition.", "For example: label = 'refund' AND amount > 10", line=view.where, end=len(view.where))
-    order = [f"{quoted(column)} {'DESC' if down else 'ASC'} NULLS LAST" for column, down in view.sort]
+def _statement(sql: Sql, record: DatasetRecord, split: str, where: str, sort: Sort = ()) -> str:
+    statement = f"SELECT {ROW} FROM {quoted(record.name)}.{quoted(split)}"
+    if where:
+        statement += f" WHERE {condition(where)}"
+        if not check_condition(where):
+            _point(sql, statement, where)
+            raise DataError("That is not one condition.", "For example: label = 'refund' AND amount > 10", line=where, end=len(where))
+    order = [f"{quoted(column)} {'DESC' if down else 'ASC'} NULLS LAST" for column, down in sort]
     return statement + (f" ORDER BY {', '.join([*order, ROW])}" if order else "")

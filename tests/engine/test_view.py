@@ -32,7 +32,7 @@ def tickets(engine: Engine) -> Engine:
 
 def test_without_a_condition_nothing_is_computed(tickets: Engine) -> None:
     view = tickets.view("tickets", "train")
-    assert view.rows == 2500 and view._numbers is None
+    assert view.rows == 2500 and view.numbers is None
     assert view.window(2498, 10) == [(n, {name: ROWS[name][n] for name in ROWS}) for n in (2498, 2499)]
     assert view.index_of(7) == 7 and view.index_of(2500) is None and view.window(2500, 5) == []
 
@@ -53,8 +53,8 @@ def test_a_condition_and_an_order(tickets: Engine) -> None:
 def test_the_same_view_is_computed_once(tickets: Engine) -> None:
     record = tickets.workspace.datasets.get("tickets")
     first = View(record, "train", "amount > 50")
-    assert View(record, "train", " amount > 50 ")._numbers is first._numbers
-    assert View(record, "train", "amount > 51")._numbers is not first._numbers
+    assert View(record, "train", " amount > 50 ").numbers is first.numbers
+    assert View(record, "train", "amount > 51").numbers is not first.numbers
 
 
 def test_old_views_are_let_go(tickets: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
