@@ -87,15 +87,19 @@ class Sql:
     def batches(
         self, statement: str, values: Sequence[Any] = (), *, cancel: CancelToken | None = None, seconds: float = 0, size: int = 10_000
     ) -> Iterator[pa.RecordBatch]:
-        """The answer of a ``SELECT``, piece by piece, for what may not fit into memory; the first piece may be empty, and has
-        the columns. Raises as :meth:`table` does."""
+        """The answer of a ``SELECT``, piece by piece, for what may not fit into memory; without rows, one empty piece
+        that has the columns. Raises as :meth:`table` does."""
         import pyarrow as pa
 
         with self._running(statement, cancel, seconds):
             reader = self._connection.sql(statement, params=list(values)).to_arrow_reader(size)
             try:
-                yield pa.RecordBatch.from_pylist([], schema=reader.schema)
-                yield from reader
+                some = False
+                for batch in reader:
+                    some = True
+                    yield batch
+                if not some:
+                    yield pa.RecordBatch.from_pylist([], schema=reader.schema)
             finally:
                 # An error keeps this frame alive, and with it DuckDB's threads, until after the program's last word.
                 reader.close()
