@@ -81,7 +81,10 @@ class Engine:
             emit=emit or self.bus.publish, publish=self.bus.publish, cancel=cancel or CancelToken(),
         )  # fmt: skip
         if isinstance(command, Work):
-            record = self.queue.submit(command.prepare(desk))
+            command = command.prepare(desk)
+            if found := command.ready(desk):
+                return found
+            record = self.queue.submit(command)
             return Result(f"Job {record.id} is queued: {record.title}.", {"job": record.id}, opens=f"job:{record.id}")
         return cast("Now", command).run(desk)
 

@@ -17,6 +17,7 @@ VERBS: dict[str, str] = {
     "datasets": "engine.commands.data:Datasets",
     "show": "engine.commands.data:Show",
     "forget": "engine.commands.data:Forget",
+    "stats": "engine.commands.stats:Stats",
     "sql": "engine.commands.sql:Sql",
     "keep": "engine.commands.sql:Keep",
     "export": "engine.commands.sql:Export",
