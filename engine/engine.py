@@ -85,7 +85,7 @@ class Engine:
             if found := command.ready(desk):
                 return found
             record = self.queue.submit(command)
-            return Result(f"Job {record.id} is queued: {record.title}.", {"job": record.id}, opens=f"job:{record.id}")
+            return Result(f"Job {record.id} is queued: {record.title}.", {"job": record.id}, opens=command.opens(record.id))
         return cast("Now", command).run(desk)
 
     def submit(self, command: Work, after: Sequence[str] = ()) -> JobRecord:

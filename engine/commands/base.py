@@ -108,6 +108,10 @@ class Work(Command):
         """
         return self
 
+    def opens(self, job: str) -> str:
+        """Where the screen goes once it is queued as ``job``."""
+        return f"job:{job}"
+
     def ready(self, desk: Desk) -> Result | None:  # noqa: ARG002
         """The answer, where it is there already and nothing needs to be queued. Asked of what ``prepare`` returned."""
         return None

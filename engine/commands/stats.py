@@ -48,6 +48,9 @@ class Stats(Work):
         found = None if self.again else cached(desk.workspace.datasets.get(self.dataset), self.tokens)
         return told(found) if found else None
 
+    def opens(self, job: str) -> str:  # noqa: ARG002
+        return f"stats:{self.dataset}"
+
     def work(self, job: JobContext) -> Result:
         from engine.data.stats import compute, forget
 

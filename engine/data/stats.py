@@ -31,7 +31,7 @@ HUGE = 5_000_000
 
 BINS, TOP, VALUE, SAMPLE, TOKEN_ROWS = 20, 20, 500, 1000, 200_000
 WORDY = 15
-"""Characters on average from which a column of strings is text, which has a language."""
+"""Characters on average from which a column of strings is text, which has a language, unless few of them are different."""
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE")
 
@@ -163,8 +163,6 @@ def _aggregate(job: JobContext, sql: Sql, table: str, columns: list[dict[str, An
             figures["not_finite"] = odd
         if column["kind"] == "time":
             figures |= {"first": found[f"first{number}"], "last": found[f"last{number}"]}
-        if column["kind"] == "string" and figures["mean"] >= WORDY:
-            column["kind"] = "text"
         column["figures"] = figures
 
 
@@ -216,13 +214,14 @@ def _nice(step: float) -> float:
 
 def _values(job: JobContext, sql: Sql, table: str, column: dict[str, Any], rows: int) -> None:
     """How many different values there are, and which are the most frequent."""
-    if column["kind"] not in ("number", "string", "text", "boolean", "time"):
+    if column["kind"] not in ("number", "string", "boolean", "time"):
         return
     name = quoted(column["name"])
     if rows >= HUGE and column["kind"] != "boolean":
         [found] = sql.table(f"SELECT approx_count_distinct({name}) AS n FROM {table}", cancel=job.token).to_pylist()
         column |= {"distinct": found["n"], "distinct_approximate": True}
         if found["n"] > rows // 100:
+            column["kind"] = _wordy(column, rows)
             return
     statement = (
         f"WITH g AS (SELECT {name} AS v, count(*) AS n FROM {table} WHERE {name} IS NOT NULL GROUP BY {name}) "
@@ -230,8 +229,16 @@ def _values(job: JobContext, sql: Sql, table: str, column: dict[str, Any], rows:
     )
     top = sql.table(statement, cancel=job.token).to_pylist()
     column |= {"distinct": top[0]["d"] if top else 0, "distinct_approximate": False}
+    column["kind"] = _wordy(column, rows)
     if top and top[0]["n"] > 1:
         column["top"] = [_top(item["v"], item["n"]) for item in top]
+
+
+def _wordy(column: dict[str, Any], rows: int) -> str:
+    """The kind of a column: strings that are long and seldom twice the same are text."""
+    long = column.get("figures", {}).get("mean", 0) >= WORDY
+    often = column["distinct"] * 20 <= rows - column["nulls"]
+    return "text" if column["kind"] == "string" and long and not often else str(column["kind"])
 
 
 def _top(value: Any, count: int) -> dict[str, Any]:
