@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.data.query import Query
+    from engine.data.view import View
     from engine.inference.pool import ModelPool
     from engine.search.reader import Reader
     from engine.store.datasets import DatasetRecord
@@ -79,8 +81,11 @@ class Engine:
             emit=emit or self.bus.publish, publish=self.bus.publish, cancel=cancel or CancelToken(),
         )  # fmt: skip
         if isinstance(command, Work):
-            record = self.queue.submit(command.prepare(desk))
-            return Result(f"Job {record.id} is queued: {record.title}.", {"job": record.id}, opens=f"job:{record.id}")
+            command = command.prepare(desk)
+            if found := command.ready(desk):
+                return found
+            record = self.queue.submit(command)
+            return Result(f"Job {record.id} is queued: {record.title}.", {"job": record.id}, opens=command.opens(record.id))
         return cast("Now", command).run(desk)
 
     def submit(self, command: Work, after: Sequence[str] = ()) -> JobRecord:
@@ -171,6 +176,21 @@ class Engine:
 
         rows: list[dict[str, Any]] = window(self.workspace.datasets.get(dataset), split, start, count)
         return rows
+
+    def view(self, dataset: str, split: str, where: str = "", sort: Sequence[tuple[str, bool]] = (), cancel: CancelToken | None = None) -> View:
+        """The rows of a split that fit ``where``, in the order of ``sort`` (columns, each with whether it goes down).
+
+        Takes as long as DuckDB needs to look at every row, once. Raises ``DataError``, ``NotFound``, ``Stopped``.
+        """
+        from engine.data.view import View
+
+        return View(self.workspace.datasets.get(dataset), split, where, sort, cancel)
+
+    def query(self, statement: str, limit: int = 100_000, seconds: float = 30) -> Query:
+        """A SQL query over the datasets, not run yet: ``run()`` answers, ``stop()`` ends it from another thread."""
+        from engine.data.query import Query
+
+        return Query(self.workspace.datasets.all(), statement, limit, seconds)
 
     def current(self, kind: str) -> str:
         """The name in use: ``model``, ``dataset`` or ``session``."""

@@ -44,7 +44,7 @@ def run_command(options: Options) -> int:
                 detach(engine)
                 show(result, options)
                 return DONE
-            if isinstance(command, Work) or command.verb in ("setup", "resume"):
+            if isinstance(command, Work) or command.verb in ("setup", "resume", "sql"):
                 return follow(engine, started, heard, options)
             show(result, options)
             return DONE

@@ -68,6 +68,8 @@ class Command(BaseModel):
     effect: ClassVar[Effect] = "read"
     words: ClassVar[tuple[str, ...]] = ()
     rest: ClassVar[bool] = False
+    raw: ClassVar[bool] = False
+    """Whether the rest of the line is taken as it was written, quotes and spaces and all."""
     examples: ClassVar[tuple[str, ...]] = ()
     streams: ClassVar[bool] = False
     """Whether what it streams is already the answer, so that it need not be shown again."""
@@ -105,6 +107,14 @@ class Work(Command):
         Command is the one that is stored, so that it means the same tomorrow.
         """
         return self
+
+    def opens(self, job: str) -> str:
+        """Where the screen goes once it is queued as ``job``."""
+        return f"job:{job}"
+
+    def ready(self, desk: Desk) -> Result | None:  # noqa: ARG002
+        """The answer, where it is there already and nothing needs to be queued. Asked of what ``prepare`` returned."""
+        return None
 
     @abstractmethod
     def work(self, job: JobContext) -> Result:

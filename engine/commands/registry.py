@@ -17,6 +17,10 @@ VERBS: dict[str, str] = {
     "datasets": "engine.commands.data:Datasets",
     "show": "engine.commands.data:Show",
     "forget": "engine.commands.data:Forget",
+    "stats": "engine.commands.stats:Stats",
+    "sql": "engine.commands.sql:Sql",
+    "keep": "engine.commands.sql:Keep",
+    "export": "engine.commands.sql:Export",
     # search and answers
     "index": "engine.commands.search:Index",
     "search": "engine.commands.search:Search",

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import DataError, NotFound, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from engine.store.datasets import DatasetRecord
@@ -55,8 +57,23 @@ class Batches:
             number = bisect_right(self.starts, at) - 1
             inside = at - self.starts[number]
             piece = self.batches[number].slice(inside, end - at)
-            found += _rows(piece)
+            found += plain_rows(piece)
             at += piece.num_rows
+        return found
+
+    def take(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows with these numbers, in this order; neighbours are read together. Raises ``IndexError`` beyond the last."""
+        found: list[dict[str, Any]] = []
+        at = 0
+        while at < len(indices):
+            end = at + 1
+            while end < len(indices) and indices[end] == indices[end - 1] + 1:
+                end += 1
+            piece = self.window(indices[at], end - at)
+            if len(piece) != end - at:
+                raise IndexError(indices[end - 1])
+            found += piece
+            at = end
         return found
 
 
@@ -134,7 +151,8 @@ def split_folder(record: DatasetRecord, split: str) -> Path:
     return Path(record.folder) / split
 
 
-def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch, as plain JSON-able values."""
     names = batch.schema.names
     columns = [_values(batch.column(number)) for number in range(batch.num_columns)]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

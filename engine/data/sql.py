@@ -7,13 +7,17 @@ A dataset is a table of all its rows, with the columns ``_split`` and ``_row`` b
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 import threading
+import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.rows import open_folder, split_folder
-from engine.errors import DataError, Stopped
+from engine.errors import DataError, Stopped, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 SPLIT, ROW = "_split", "_row"
 """The two columns beside a dataset's own: which split, and which row of it, counted from 0."""
+
+ARROW, PLAN = "_arrow_", "EXPLAIN "
 
 
 def quoted(name: str) -> str:
@@ -50,14 +56,18 @@ def mentioned(statement: str, records: Iterable[DatasetRecord]) -> list[DatasetR
 class Sql:
     """A connection over some datasets. One statement at a time; each only reads. Nothing of it outlives ``close``."""
 
-    def __init__(self, records: Iterable[DatasetRecord], *, threads: int = 0, memory: int = 0) -> None:
+    def __init__(self, records: Iterable[DatasetRecord], *, threads: int = 0, memory: int = 0, known: Iterable[str] = ()) -> None:
         """``threads`` 0: one for each core. ``memory``: a limit in bytes; 0 leaves DuckDB its own (four fifths of all).
-        Raises ``DataError`` for damaged files."""
+        ``known``: names of other datasets, for near matches. Raises ``DataError`` for damaged files."""
         import duckdb
 
+        self._known = list(known)
         self._connection = duckdb.connect(":memory:")
         for name, value in {
             "python_enable_replacements": False, "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+            # What does not fit into memory goes here, not into the folder that the person happens to be in; DuckDB removes it.
+            "temp_directory": Path(tempfile.gettempdir()) / f"bittern-sql-{uuid.uuid4().hex[:12]}",
+            "max_temp_directory_size": "10GB", "errors_as_json": True,
             **({"threads": threads} if threads else {}), **({"memory_limit": f"{memory}B"} if memory else {}),
         }.items():  # fmt: skip
             self._connection.execute(f"SET {name} = {text(str(value))}")
@@ -75,11 +85,30 @@ class Sql:
             return found
 
     def batches(
-        self, statement: str, values: Sequence[Any] = (), *, cancel: CancelToken | None = None, size: int = 10_000
+        self, statement: str, values: Sequence[Any] = (), *, cancel: CancelToken | None = None, seconds: float = 0, size: int = 10_000
     ) -> Iterator[pa.RecordBatch]:
-        """The answer of a ``SELECT``, piece by piece, for what may not fit into memory. Raises as :meth:`table` does."""
-        with self._running(statement, cancel, 0):
-            yield from self._connection.sql(statement, params=list(values)).to_arrow_reader(size)
+        """The answer of a ``SELECT``, piece by piece, for what may not fit into memory; without rows, one empty piece
+        that has the columns. Raises as :meth:`table` does."""
+        import pyarrow as pa
+
+        with self._running(statement, cancel, seconds):
+            reader = self._connection.sql(statement, params=list(values)).to_arrow_reader(size)
+            try:
+                some = False
+                for batch in reader:
+                    some = True
+                    yield batch
+                if not some:
+                    yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+            finally:
+                # An error keeps this frame alive, and with it DuckDB's threads, until after the program's last word.
+                reader.close()
+                del reader
+
+    def plan(self, statement: str) -> None:
+        """Read and bind a ``SELECT`` without running it. Raises ``DataError``."""
+        with self._running(statement, None, 0):
+            self._connection.execute(PLAN + statement)
 
     def close(self) -> None:
         self._connection.close()
@@ -95,11 +124,12 @@ class Sql:
         name = quoted(record.name)
         run(f"CREATE SCHEMA {name}")
         for split in record.splits:
-            arrow = f"arrow_{self._number}"
+            arrow = f"{ARROW}{self._number}"
             self._number += 1
             self._connection.register(arrow, open_folder(split_folder(record, split)).table())
             # DuckDB leaves out the window where nobody asks for the row's number.
-            run(f"CREATE VIEW {name}.{quoted(split)} AS SELECT row_number() OVER () - 1 AS {ROW}, * FROM {arrow}")
+            own = "".join(f" EXCLUDE ({column})" for column in (ROW,) if column in record.features)
+            run(f"CREATE VIEW {name}.{quoted(split)} AS SELECT row_number() OVER () - 1 AS {ROW}, *{own} FROM {arrow}")
         parts = (f"SELECT {text(split)} AS {SPLIT}, * FROM {name}.{quoted(split)}" for split in record.splits)
         run(f"CREATE VIEW main.{name} AS {' UNION ALL BY NAME '.join(parts)}")
         if (plain := alias(record.name)) != record.name:
@@ -130,16 +160,16 @@ class Sql:
         watcher.start()
         try:
             yield
-        except duckdb.InterruptException:
-            if late:
-                raise DataError(
-                    f"The query was stopped: it ran longer than {seconds:.0f} seconds.", "Ask for less, or give it more time: --seconds"
-                ) from None
-            raise Stopped(cancel.how if cancel else "cancel") from None
-        except duckdb.OutOfMemoryException:
-            raise DataError("The query needs more memory than it may have.", "Ask for fewer columns or rows.") from None
-        except duckdb.Error as error:
-            raise _explained(error) from None
+        except (duckdb.Error, OSError) as error:  # a reader on its way raises OSError with the same words
+            told = str(error)
+            if "INTERRUPT" in told[:40].upper():
+                if late:
+                    hint = "Ask for less, or give it more time: --seconds"
+                    raise DataError(f"The query was stopped: it ran longer than {seconds:g} s.", hint) from None
+                raise Stopped(cancel.how or "cancel" if cancel else "cancel") from None
+            if "Out of Memory" in told[:40] or "maximum total string size" in told:
+                raise DataError("The query needs more memory than it may have.", "Ask for fewer columns or rows, or shorter texts.") from None
+            raise self._explained(error, statement) from None
         finally:
             over.set()
             watcher.join()
@@ -151,19 +181,64 @@ class Sql:
         try:
             found = self._connection.extract_statements(statement)
         except duckdb.Error as error:
-            raise _explained(error) from None
+            raise explained(error, statement) from None
         if len(found) != 1:
             raise DataError("Write one statement." if found else "There is no statement.", "For example: SELECT * FROM tickets LIMIT 10")
-        if found[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-            raise DataError(f"A query only reads; {found[0].type.name} is not allowed.", "Use SELECT. `help` lists the commands that change data.")
+        if found[0].type != duckdb.StatementType.SELECT:
+            first = re.match(r"\s*([A-Za-z]+)", statement)
+            word = first[1].upper() if first else found[0].type.name
+            raise DataError(f"A query only reads; {word} is not allowed.", "Use SELECT. `help` lists the commands that change data.")
+
+    def _explained(self, error: Exception, statement: str) -> DataError:
+        """DuckDB says the place of a wrong name only to who plans the statement once more, by another door."""
+        import duckdb
+
+        if "{" not in str(error):
+            try:
+                self._connection.execute(PLAN + statement)
+            except duckdb.Error as second:
+                return explained(second, statement, len(PLAN), self._known)
+        return explained(error, statement, 0, self._known)
 
 
-def _explained(error: Exception) -> DataError:
-    """DuckDB's words, without what it says about itself."""
-    said = str(error).strip()
-    said = re.sub(r"^(\w+ )?(Error|Exception): ", "", said)
+def explained(error: Exception, statement: str, before: int = 0, known: Iterable[str] = ()) -> DataError:
+    """DuckDB's words without what it says about itself, and the place in ``statement``; ``before`` characters stood before it."""
+    said = re.sub(r"^(\w+ )*(Error|Exception): ", "", str(error).strip())
+    try:
+        facts = json.loads(said) if said.startswith("{") else {}
+    except ValueError:
+        facts = {}
+    message, hint = _told(str(facts.get("exception_message", said)), facts, known)
+    place = re.fullmatch(r"\[(\d+),(\d+)\]", str(facts.get("location", "")))
+    if place is None:
+        return DataError(message, hint)
+    # DuckDB counts bytes.
+    text = statement.encode()
+    at = len(text[: int(place[1]) - before].decode(errors="ignore"))
+    width = len(text[int(place[1]) - before :][: int(place[2])].decode(errors="ignore"))
+    first = statement.rfind("\n", 0, at) + 1
+    line = statement[first:].partition("\n")[0]
+    return DataError(message, hint, line=line, start=at - first, end=at - first + max(1, width))
+
+
+def _told(said: str, facts: dict[str, Any], known: Iterable[str]) -> tuple[str, str]:
     head, _, rest = said.partition("\n")
-    hint = " ".join(line.strip() for line in rest.splitlines() if line.strip().startswith(("Did you mean", "Candidate bindings")))
-    if at := re.search(r"^LINE (\d+): ", rest, re.MULTILINE):
-        head = f"{head.rstrip('.!')} (line {at[1]} of the query)."
-    return DataError(head, hint)
+    kind, name = facts.get("error_subtype", ""), str(facts.get("name", ""))
+    near = [word.strip() for word in str(facts.get("candidates", "")).split(",") if word.strip() and not word.strip().startswith(ARROW)]
+    if kind == "COLUMN_NOT_FOUND" and name:
+        return f"There is no column “{name}”.", did_you_mean(name, near) or (
+            f"There is {', '.join(near)}." if near else "A text stands in 'single quotes'."
+        )
+    if kind == "MISSING_ENTRY" and name:
+        what = "dataset" if facts.get("type") == "Table" else str(facts.get("type", "name")).lower().removeprefix("scalar ")
+        return f"There is no {what} called “{name}”.", did_you_mean(name, [*near, *(known if what == "dataset" else ())]) or (
+            "`datasets` lists them." if what == "dataset" else ""
+        )
+    if kind == "NO_MATCHING_FUNCTION":
+        call = str(facts.get("call", "")).replace("_LITERAL", "")
+        return f"There is no {call}: the types do not fit.", "Cast one of them, for example: price::DOUBLE"
+    if "disabled by configuration" in head or facts.get("exception_type") == "Permission":
+        return "A query can't reach files, other databases or the network.", "Bring the file in with: add FILE. Then query it by its name."
+    hint = " ".join(line.strip() for line in rest.splitlines() if line.strip().startswith("Did you mean"))
+    head = head[:1].upper() + head[1:]
+    return head.rstrip("!") + ("" if head.endswith((".", "?")) else "."), hint

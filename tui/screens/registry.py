@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from tui.bridge import Bridge
 
-SCREENS: dict[str, str] = {}
+SCREENS: dict[str, str] = {
+    "sql": "tui.screens.sql:SqlScreen",
+    "stats": "tui.screens.stats:StatsScreen",
+}
 
 
 def screen_for(kind: str) -> Callable[[Bridge, str], Screen[Any]]:
