@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.data.media import Shown
     from engine.inference.pool import ModelPool
     from engine.search.reader import Reader
     from engine.store.datasets import DatasetRecord
@@ -171,6 +172,16 @@ class Engine:
 
         rows: list[dict[str, Any]] = window(self.workspace.datasets.get(dataset), split, start, count)
         return rows
+
+    def media(self, dataset: str, split: str, index: int) -> list[Shown]:
+        """The pictures and sounds of a row, decoded as far as a screen shows them; any thread but the screen's."""
+        from engine.data.media import media
+
+        return media(self.workspace.datasets.get(dataset), split, index)
+
+    def token(self) -> CancelToken:
+        """What stops a :meth:`view` that is being made."""
+        return CancelToken()
 
     def current(self, kind: str) -> str:
         """The name in use: ``model``, ``dataset`` or ``session``."""
