@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.data.media import Shown
+    from engine.data.view import View
     from engine.inference.pool import ModelPool
     from engine.search.reader import Reader
     from engine.store.datasets import DatasetRecord
@@ -182,6 +183,15 @@ class Engine:
     def token(self) -> CancelToken:
         """What stops a :meth:`view` that is being made."""
         return CancelToken()
+
+    def view(self, dataset: str, split: str, where: str = "", sort: Sequence[tuple[str, bool]] = (), cancel: CancelToken | None = None) -> View:
+        """The rows of a split that fit ``where``, in the order of ``sort`` (columns, each with whether it goes down).
+
+        Takes as long as DuckDB needs to look at every row, once. Raises ``DataError``, ``NotFound``, ``Stopped``.
+        """
+        from engine.data.view import View
+
+        return View(self.workspace.datasets.get(dataset), split, where, sort, cancel)
 
     def current(self, kind: str) -> str:
         """The name in use: ``model``, ``dataset`` or ``session``."""

@@ -10,33 +10,32 @@ if TYPE_CHECKING:
 
 
 class BitternError(Exception):
-    """Something a person can read and act on. Never shown as a traceback."""
+    """Something a person can read and act on. Never shown as a traceback. Where a line was typed, ``start``/``end``
+    point at the word, in characters of ``line``."""
 
     title = "Something went wrong"
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, line: str = "", start: int = 0, end: int = 0) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.line, self.start, self.end = line, start, end
 
     def as_dict(self) -> dict[str, Any]:
-        """The stable JSON form: ``error``, ``title``, ``message``, ``hint``."""
-        return {"error": type(self).__name__, "title": self.title, "message": self.message, "hint": self.hint}
+        """The stable JSON form: ``error``, ``title``, ``message``, ``hint``; with a line, ``line``, ``start``, ``end``."""
+        place = {"line": self.line, "start": self.start, "end": self.end} if self.line else {}
+        return {"error": type(self).__name__, "title": self.title, "message": self.message, "hint": self.hint, **place}
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
 
 class WordsError(BitternError):
-    """A line that cannot be read as a Command. ``start``/``end`` point at the word, in characters of ``line``."""
+    """A line that cannot be read as a Command."""
 
     title = "I can't read that line"
     exit_code = 2
-
-    def __init__(self, message: str, hint: str = "", *, line: str = "", start: int = 0, end: int = 0) -> None:
-        super().__init__(message, hint)
-        self.line, self.start, self.end = line, start, end
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "line": self.line, "start": self.start, "end": self.end}
@@ -107,7 +106,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def from_dict(data: dict[str, Any]) -> BitternError:
     """The error that :meth:`BitternError.as_dict` described, for errors that crossed a process boundary."""
     kinds: dict[str, type[BitternError]] = {cls.__name__: cls for cls in BitternError.__subclasses__()}
-    return kinds.get(str(data.get("error")), BitternError)(str(data.get("message", "")), str(data.get("hint", "")))
+    kind = kinds.get(str(data.get("error")), BitternError)
+    place = {name: data[name] for name in ("line", "start", "end") if name in data}
+    return kind(str(data.get("message", "")), str(data.get("hint", "")), **place)
 
 
 def explain(error: BaseException) -> BitternError:

@@ -124,34 +124,48 @@ class Datasets(Now):
 
 
 class Show(Now):
-    """Show rows of a dataset, or one row in full."""
+    """Show rows of a dataset, or one row in full.
+
+    --where takes a condition as SQL writes it: texts in 'single quotes', names with a dash in "double" ones.
+    """
 
     verb = "show"
     words = ("address",)
     completes = {"address": "datasets"}
-    examples = ("show tickets", "show tickets/test --count 20", "show tickets/train/17")
+    examples = ("show tickets", "show tickets/test --count 20", "show tickets/train/17", "show tickets --where \"label = 'refund'\" --sort -amount")
 
     address: str = Field("", description="NAME, NAME/SPLIT or NAME/SPLIT/ROW; the dataset in use otherwise")
     count: int = Field(10, ge=1, le=1000, description="How many rows")
     start: int = Field(0, ge=0, description="The first row, counted from 0")
+    where: str = Field("", description="Only rows that fit a condition: \"label = 'refund' AND amount > 10\"")
+    sort: list[str] = Field([], description="Columns to order by; -amount puts the largest first")
+    columns: list[str] = Field([], description="Which columns, in this order")
 
     def run(self, desk: Desk) -> Result:
         from engine.data import rows
+        from engine.data.view import View, check_columns, parse_sort
 
         record, split, index = self._place(desk.workspace)
+        names = check_columns(record, self.columns)
         if index is not None:
             row = rows.row(record, split, index)
             # Indented, so that the text is shown as it is wherever Markdown is drawn.
             body = "\n\n".join(indent(f"{whole(name)}\n{indent(whole(value), '  ')}", "    ") for name, value in row.items())
             place = f"{record.name}/{split}/{index}"
             return Result(f"{place} of {record.splits[split]:,} rows.", _window(record, split, index, [row]), body=body, opens=f"dataset:{place}")
-        found = rows.window(record, split, self.start, self.count)
+        view = View(record, split, self.where, parse_sort(self.sort), desk.cancel)
+        found = view.window(self.start, self.count)
         if not found:
-            raise NotFound(f"{record.name}/{split} has no row {self.start}.", f"Its rows are 0 to {record.splits[split] - 1}.")
-        names = list(record.features)
-        table = Table(["row", *map(cell, names)], [[str(self.start + n), *(cell(row.get(name)) for name in names)] for n, row in enumerate(found)])
-        summary = f"{record.name}/{split}: rows {self.start} to {self.start + len(found) - 1} of {record.splits[split]:,}."
-        return Result(summary, _window(record, split, self.start, found), table, opens=f"dataset:{record.name}/{split}/{self.start}")
+            if not view.rows:
+                return Result(f"No row of {record.name}/{split} fits.", {**_window(record, split, self.start, []), "indices": [], "matching": 0})
+            raise NotFound(f"{record.name}/{split} has no row {self.start}.", f"Its rows are 0 to {view.rows - 1}.")
+        kept = [(index, {name: row.get(name) for name in names}) for index, row in found]
+        table = Table(["row", *map(cell, names)], [[str(index), *map(cell, row.values())] for index, row in kept])
+        data = {**_window(record, split, self.start, [row for _, row in kept]), "indices": [index for index, _ in kept], "matching": view.rows}
+        total = f"{view.rows:,}" + (f" that fit, of {record.splits[split]:,}" if self.where else "")
+        last = self.start + len(found) - 1
+        summary = f"{record.name}/{split}: rows {self.start} to {last} of {total}."
+        return Result(summary, data, table, opens=f"dataset:{record.name}/{split}/{found[0][0]}")
 
     def _place(self, workspace: Workspace) -> tuple[DatasetRecord, str, int | None]:
         from engine.data.rows import check_split, parse_address

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import DataError, NotFound, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from engine.store.datasets import DatasetRecord
@@ -64,6 +66,21 @@ class Batches:
             piece = self.batches[number].slice(inside, end - at)
             found += _rows(piece)
             at += piece.num_rows
+        return found
+
+    def take(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows with these numbers, in this order; neighbours are read together. Raises ``IndexError`` beyond the last."""
+        found: list[dict[str, Any]] = []
+        at = 0
+        while at < len(indices):
+            end = at + 1
+            while end < len(indices) and indices[end] == indices[end - 1] + 1:
+                end += 1
+            piece = self.window(indices[at], end - at)
+            if len(piece) != end - at:
+                raise IndexError(indices[end - 1])
+            found += piece
+            at = end
         return found
 
 

@@ -7,13 +7,17 @@ A dataset is a table of all its rows, with the columns ``_split`` and ``_row`` b
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 import threading
+import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.rows import open_folder, split_folder
-from engine.errors import DataError, Stopped
+from engine.errors import DataError, Stopped, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,6 +62,9 @@ class Sql:
         self._connection = duckdb.connect(":memory:")
         for name, value in {
             "python_enable_replacements": False, "autoinstall_known_extensions": False, "autoload_known_extensions": False,
+            # What does not fit into memory goes here, not into the folder that the person happens to be in; DuckDB removes it.
+            "temp_directory": Path(tempfile.gettempdir()) / f"bittern-sql-{uuid.uuid4().hex[:12]}",
+            "errors_as_json": True,
             **({"threads": threads} if threads else {}), **({"memory_limit": f"{memory}B"} if memory else {}),
         }.items():  # fmt: skip
             self._connection.execute(f"SET {name} = {text(str(value))}")
@@ -81,6 +88,11 @@ class Sql:
         with self._running(statement, cancel, 0):
             yield from self._connection.sql(statement, params=list(values)).to_arrow_reader(size)
 
+    def plan(self, statement: str) -> None:
+        """Read and bind a statement without running it. Raises ``DataError``."""
+        with self._running(statement, None, 0):
+            self._connection.sql(PLAN + statement)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -99,7 +111,8 @@ class Sql:
             self._number += 1
             self._connection.register(arrow, open_folder(split_folder(record, split)).table())
             # DuckDB leaves out the window where nobody asks for the row's number.
-            run(f"CREATE VIEW {name}.{quoted(split)} AS SELECT row_number() OVER () - 1 AS {ROW}, * FROM {arrow}")
+            own = "".join(f" EXCLUDE ({column})" for column in (ROW,) if column in record.features)
+            run(f"CREATE VIEW {name}.{quoted(split)} AS SELECT row_number() OVER () - 1 AS {ROW}, *{own} FROM {arrow}")
         parts = (f"SELECT {text(split)} AS {SPLIT}, * FROM {name}.{quoted(split)}" for split in record.splits)
         run(f"CREATE VIEW main.{name} AS {' UNION ALL BY NAME '.join(parts)}")
         if (plain := alias(record.name)) != record.name:
@@ -139,7 +152,7 @@ class Sql:
         except duckdb.OutOfMemoryException:
             raise DataError("The query needs more memory than it may have.", "Ask for fewer columns or rows.") from None
         except duckdb.Error as error:
-            raise _explained(error) from None
+            raise self._explained(error, statement) from None
         finally:
             over.set()
             watcher.join()
@@ -151,19 +164,63 @@ class Sql:
         try:
             found = self._connection.extract_statements(statement)
         except duckdb.Error as error:
-            raise _explained(error) from None
+            raise explained(error, statement) from None
         if len(found) != 1:
             raise DataError("Write one statement." if found else "There is no statement.", "For example: SELECT * FROM tickets LIMIT 10")
         if found[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
             raise DataError(f"A query only reads; {found[0].type.name} is not allowed.", "Use SELECT. `help` lists the commands that change data.")
 
+    def _explained(self, error: Exception, statement: str) -> DataError:
+        """DuckDB says the place of a wrong name only to who plans the statement once more, by another door."""
+        import duckdb
 
-def _explained(error: Exception) -> DataError:
-    """DuckDB's words, without what it says about itself."""
-    said = str(error).strip()
-    said = re.sub(r"^(\w+ )?(Error|Exception): ", "", said)
+        if "{" not in str(error):
+            try:
+                self._connection.execute(PLAN + statement)
+            except duckdb.Error as second:
+                return explained(second, statement, len(PLAN))
+        return explained(error, statement)
+
+
+PLAN = "EXPLAIN "
+
+
+def explained(error: Exception, statement: str, before: int = 0) -> DataError:
+    """DuckDB's words without what it says about itself, and the place in ``statement``; ``before`` characters stood before it."""
+    said = re.sub(r"^(\w+ )*(Error|Exception): ", "", str(error).strip())
+    try:
+        facts = json.loads(said) if said.startswith("{") else {}
+    except ValueError:
+        facts = {}
+    message, hint = _told(str(facts.get("exception_message", said)), facts)
+    place = re.fullmatch(r"\[(\d+),(\d+)\]", str(facts.get("location", "")))
+    if place is None:
+        return DataError(message, hint)
+    # DuckDB counts bytes.
+    text = statement.encode()
+    at = len(text[: int(place[1]) - before].decode(errors="ignore"))
+    width = len(text[int(place[1]) - before :][: int(place[2])].decode(errors="ignore"))
+    first = statement.rfind("\n", 0, at) + 1
+    line = statement[first:].partition("\n")[0]
+    return DataError(message, hint, line=line, start=at - first, end=at - first + max(1, width))
+
+
+def _told(said: str, facts: dict[str, Any]) -> tuple[str, str]:
     head, _, rest = said.partition("\n")
-    hint = " ".join(line.strip() for line in rest.splitlines() if line.strip().startswith(("Did you mean", "Candidate bindings")))
-    if at := re.search(r"^LINE (\d+): ", rest, re.MULTILINE):
-        head = f"{head.rstrip('.!')} (line {at[1]} of the query)."
-    return DataError(head, hint)
+    kind, name = facts.get("error_subtype", ""), str(facts.get("name", ""))
+    near = [word.strip() for word in str(facts.get("candidates", "")).split(",") if word.strip()]
+    if kind == "COLUMN_NOT_FOUND" and name:
+        return f"There is no column “{name}”.", did_you_mean(name, near) or (
+            f"There is {', '.join(near)}." if near else "A text stands in 'single quotes'."
+        )
+    if kind == "MISSING_ENTRY" and name:
+        what = "dataset" if facts.get("type") == "Table" else str(facts.get("type", "name")).lower().removeprefix("scalar ")
+        return f"There is no {what} called “{name}”.", did_you_mean(name, near) or ("`datasets` lists them." if what == "dataset" else "")
+    if kind == "NO_MATCHING_FUNCTION":
+        call = str(facts.get("call", "")).replace("_LITERAL", "")
+        return f"There is no {call}: the types do not fit.", "Cast one of them, for example: price::DOUBLE"
+    if "disabled by configuration" in head or facts.get("exception_type") == "Permission":
+        return "A query can't reach files, other databases or the network.", "Bring the file in with: add FILE. Then query it by its name."
+    hint = " ".join(line.strip() for line in rest.splitlines() if line.strip().startswith("Did you mean"))
+    head = head[:1].upper() + head[1:]
+    return head.rstrip("!") + ("" if head.endswith((".", "?")) else "."), hint

@@ -94,7 +94,7 @@ class JsonTree(Tree[Any]):
     def render_label(self, node: TreeNode[Any], base_style: Any, style: Any) -> Text:
         """The label as it is: no arrow before what has nothing below it."""
         mark = ("▾ " if node.is_expanded else "▸ ") if node.allow_expand else "  "
-        label = node._label.copy()
+        label = node.label.copy() if isinstance(node.label, Text) else Text(str(node.label))
         label.stylize(style)
         return Text.assemble((mark, base_style), label)
 
@@ -172,7 +172,7 @@ def _label(key: str, value: Any) -> Text:
 
 def _wrapped(text: str) -> Iterator[str]:
     """The lines of a text, long ones broken at white space where there is any."""
-    for line in text.split("\n"):
+    for line in text.expandtabs(4).split("\n"):
         rest = line
         while cells(rest) > WRAP:
             at = rest.rfind(" ", WRAP // 2, WRAP)
