@@ -18,9 +18,10 @@ from tui.bridge import Bridge
 from tui.leaving import Leaving
 from tui.palette import Verbs
 from tui.panels.chat import ChatPanel
-from tui.panels.datasets import DatasetDetail, DatasetsPanel
+from tui.panels.datasets import DatasetsPanel
 from tui.panels.jobs import JobDetail, JobsPanel
 from tui.panels.models import ModelDetail, ModelsPanel
+from tui.panels.rows import DatasetDetail
 from tui.roaming import Roaming
 from tui.state.catalog import CatalogState
 from tui.state.chat import ChatState, Message
@@ -196,6 +197,7 @@ class BitternApp(Roaming, Leaving, App[int]):
             if not job.loaded and job.state in ("running", "paused", "interrupted"):
                 await self.load_job(job.id)
         self.main.query_one(DatasetsPanel).draw(self.catalog)
+        self.main.query_one(DatasetDetail).catalog_changed(self.catalog)
         self.main.query_one(ModelsPanel).draw(self.catalog)
         await self.draw_jobs(set(self.jobs.jobs))
         self.draw_mode()
@@ -262,9 +264,6 @@ class BitternApp(Roaming, Leaving, App[int]):
         found = await self.talk.completions(text)
         if asked == self._asked:
             self.main.query_one(Completions).show(found)
-
-    def on_run_line(self, event: messages.RunLine) -> None:
-        self.run_worker(self.talk.run(event.line, quiet=event.quiet))
 
     async def on_told(self, event: messages.Told) -> None:
         if event.error:

@@ -8,9 +8,9 @@ from textual.widgets import ContentSwitcher
 
 from engine.errors import BitternError
 from tui.panels.chat import ChatPanel
-from tui.panels.datasets import DatasetDetail
 from tui.panels.jobs import JobDetail, JobsPanel
 from tui.panels.models import ModelDetail
+from tui.panels.rows import DatasetDetail
 from tui.screens.registry import SCREENS, screen_for
 from tui.state.view import KINDS, LISTS, WIDE, ViewState
 from tui.widgets.chatbox import ChatBox
@@ -182,7 +182,9 @@ class Roaming(Base):
         self.view.panel = {kind: name for name, kind in KINDS.items()}[kind]
         if self.view.zoom != "detail":
             self.view.zoom = ""
-        self.main.query_one("#detail", ContentSwitcher).current = self.main.query_one(detail).id
+        switcher = self.main.query_one("#detail", ContentSwitcher)
+        switcher.current = self.main.query_one(detail).id
+        switcher.border_subtitle = ""
         self.arrange()
 
     async def load_job(self, job_id: str) -> None:
@@ -211,6 +213,16 @@ class Roaming(Base):
         self._open("dataset", DatasetDetail)
         await self.main.query_one(DatasetDetail).open_row(dataset, split, int(index), passage, answer)
 
+    def on_open_view(self, event: messages.OpenView) -> None:
+        dataset = self.catalog.find_dataset(event.dataset)
+        if dataset is None or event.split not in ("", *dataset.splits):
+            self.notify(f"{event.dataset}/{event.split} is not in the workspace any more.", severity="warning", markup=False)
+            return
+        while self.screen is not self.main:
+            self.pop_screen()
+        self._open("dataset", DatasetDetail)
+        self.main.query_one(DatasetDetail).open_view(dataset, event.split, event.where)
+
     async def open_address(self, address: str) -> None:
         """Go where a Result points: ``dataset:NAME/SPLIT/ROW``, ``model:NAME``, ``job:ID``, or one of ``SCREENS``."""
         kind, _, name = address.partition(":")
@@ -232,7 +244,13 @@ class Roaming(Base):
         else:
             self.main.query_one(ChatBox).put(event.digit)
 
-    # -- forms and dialogs -------------------------------------------------------------------------------------
+    # -- lines, forms and dialogs -------------------------------------------------------------------------------------
+
+    def on_run_line(self, event: messages.RunLine) -> None:
+        self.run_worker(self.talk.run(event.line, quiet=event.quiet))
+
+    def on_run_verb(self, event: messages.RunVerb) -> None:
+        self.run_worker(self.talk.run_verb(event.verb, event.values, told=event.told))
 
     def on_ask_train(self, event: messages.AskTrain) -> None:
         self.run_worker(self.open_train_form(event.base, event.dataset))

@@ -36,11 +36,11 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``pixels`` are ``thumb`` (width, height) RGB triples, row by row; ``size`` is what the file holds."""
+    """``length`` is the file's, in bytes; ``pixels`` are ``thumb`` (width, height) RGB triples, row by row; ``size`` is what the file holds."""
 
     column: str
     name: str
-    bytes: int
+    length: int
     format: str
     size: tuple[int, int]
     thumb: tuple[int, int]
@@ -53,7 +53,7 @@ class Sound:
 
     column: str
     name: str
-    bytes: int
+    length: int
     format: str
     seconds: float
     rate: int
@@ -67,7 +67,7 @@ class Unshown:
 
     column: str
     name: str
-    bytes: int
+    length: int
     why: str
     hint: str = ""
 
@@ -194,7 +194,7 @@ def _sound(column: str, name: str, data: bytes) -> Sound:
                 raise _Refused("There is no sound in it.")
             if frames / rate > MOST_SECONDS:
                 raise _Refused(f"It is too long to draw: {frames / rate / 60:.0f} minutes, {rate:,} Hz.")
-            peaks = _peaks((block for block in sound.blocks(blocksize=max(1, -(-frames // BINS)), dtype="float32", always_2d=True)))
+            peaks = _peaks(block for block in sound.blocks(blocksize=max(1, -(-frames // BINS)), dtype="float32", always_2d=True))
             return Sound(column, name, len(data), str(sound.format), frames / rate, rate, channels, peaks)
     except (RuntimeError, ValueError, OSError, TypeError) as error:
         raise _Refused(f"It is no picture or sound that can be read: {_short(error)}") from None

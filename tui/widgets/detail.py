@@ -126,7 +126,7 @@ def _heading(name: str, value: Any) -> Content:
     about = ""
     if isinstance(value, str) and len(value) > 400:
         about = f"{len(value):,} characters"
-    elif (talk := turns(value)):
+    elif talk := turns(value):
         about = f"{len(talk)} turns" if len(talk) > 1 else "1 turn"
     elif isinstance(value, list):
         about = f"list of {len(value):,}"

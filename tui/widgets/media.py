@@ -10,7 +10,6 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.containers import Vertical
 from textual.content import Content
-from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
@@ -21,6 +20,7 @@ from tui.text import one_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.geometry import Size
 
 WIDEST, TALLEST = 100, 32
 """Cells of a picture."""
@@ -116,7 +116,7 @@ def facts(shown: Any) -> str:
     elif hasattr(shown, "peaks"):
         channels = {1: "mono", 2: "stereo"}.get(shown.channels, f"{shown.channels} channels")
         parts += [one_line(shown.format, 12), _span(shown.seconds), f"{shown.rate:,} Hz", channels]
-    return " · ".join([*parts, size(shown.bytes)] if shown.bytes else parts)
+    return " · ".join([*parts, size(shown.length)] if shown.length else parts)
 
 
 def _span(seconds: float) -> str:
