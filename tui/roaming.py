@@ -166,7 +166,7 @@ class Roaming(Base):
         """Open a dataset, a model or a job beside the lists."""
         if kind == "dataset" and (dataset := self.catalog.find_dataset(name)):
             self._open(kind, DatasetDetail)
-            await self.main.query_one(DatasetDetail).open(dataset)
+            self.main.query_one(DatasetDetail).open(dataset)
         elif kind == "model" and (model := self.catalog.find_model(name)):
             self._open(kind, ModelDetail)
             self.main.query_one(ModelDetail).draw(model, model.name == self.catalog.model)
@@ -211,7 +211,7 @@ class Roaming(Base):
             self.notify(f"The row {address} is not in the workspace any more.", severity="warning", markup=False)
             return
         self._open("dataset", DatasetDetail)
-        await self.main.query_one(DatasetDetail).open_row(dataset, split, int(index), passage, answer)
+        self.main.query_one(DatasetDetail).open_row(dataset, split, int(index), passage, answer)
 
     def on_open_view(self, event: messages.OpenView) -> None:
         dataset = self.catalog.find_dataset(event.dataset)

@@ -7,6 +7,7 @@ too large or not readable here comes back as :class:`Unshown`, never as an error
 from __future__ import annotations
 
 import io
+import re
 import stat
 import warnings
 from dataclasses import dataclass
@@ -230,5 +231,6 @@ def _peaks(blocks: Iterator[np.ndarray[Any, Any]]) -> list[tuple[float, float]]:
 
 
 def _short(error: BaseException) -> str:
-    said = str(error).strip().splitlines()
+    """What a library says, without the objects it names."""
+    said = re.sub(r"^Error opening <[^>]*>: | ?<[^>]*>", "", str(error).strip()).splitlines()
     return (said[0] if said else type(error).__name__)[:160].rstrip(".") + "."

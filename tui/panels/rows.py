@@ -13,7 +13,7 @@ from textual.widgets import Static
 from engine.errors import BitternError
 from tui.state.catalog import size
 from tui.state.look import Look
-from tui.text import one_line
+from tui.text import cells, one_line
 from tui.widgets.detail import RowView
 from tui.widgets.looking import Looking
 from tui.widgets.marking import Marking
@@ -88,34 +88,49 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
     def table(self) -> RowsTable | None:
         return next(iter(self.query(RowsTable)), None)
 
-    async def open(self, dataset: DatasetView) -> None:
+    def _made_table(self) -> RowsTable:
+        """The table, made on first use: the first picture of the screen needs none."""
+        if (table := self.table) is None:
+            table = RowsTable()
+            self.mount(table, after=self.query_one(Prompt))
+        return table
+
+    def open(self, dataset: DatasetView) -> None:
         """Show the table of a dataset, from its first row or as it was left."""
-        self._cited = ("", "")
-        if self.look is None or self.look.dataset != dataset.name or self.dataset is None or self.dataset.fingerprint != dataset.fingerprint:
-            self._begin(dataset)
-            await self.see(Look(dataset.name, next(iter(dataset.splits), "")))
-        self.dataset = dataset
+        new = self._begin(dataset, next(iter(dataset.splits), ""))
         self.show_table()
+        if new and self.look:
+            self.start(self.look)
 
     def open_view(self, dataset: DatasetView, split: str, where: str) -> None:
         """Show the rows of a dataset that fit a condition."""
-        self._begin(dataset)
+        split = split or next(iter(dataset.splits), "")
+        self._begin(dataset, split)
         self.show_table()
-        self.start(Look(dataset.name, split or next(iter(dataset.splits), ""), where))
+        self.start(Look(dataset.name, split, where))
 
-    async def open_row(self, dataset: DatasetView, split: str, index: int, passage: str = "", answer: str = "") -> None:
+    def open_row(self, dataset: DatasetView, split: str, index: int, passage: str = "", answer: str = "") -> None:
         """Show one row in full, with what an answer rests on marked."""
-        same = self.look is not None and (self.look.dataset, self.look.split) == (dataset.name, split) and self.look.plain
-        self._begin(dataset)
+        self._begin(dataset, split)
         self._cited = (passage, answer)
-        if await self.see(self.look if same and self.look else Look(dataset.name, split), index):
-            await self._show_row(self._at)
+        self._show("row")
+        self.screen.set_focus(self.query_one(RowView))
+        look = self.look if self.look and self.look.plain and self.look.split == split else Look(dataset.name, split)
+        self.start(look, index, then_row=True)
 
-    def _begin(self, dataset: DatasetView) -> None:
-        if self.dataset is None or self.dataset.name != dataset.name:
-            self.end_marking()
+    def _begin(self, dataset: DatasetView, split: str) -> bool:
+        """Turn to a dataset; false when it is the one that is looked at already."""
+        before, self._cited = self.dataset, ("", "")
         self.dataset = dataset
-        self._cited = ("", "")
+        if before and self.look and self._view and (before.name, before.fingerprint) == (dataset.name, dataset.fingerprint):
+            return False
+        self.stop()
+        self.end_marking()
+        self.query_one(Prompt).close()
+        self.look, self._view, self._rows = Look(dataset.name, split), None, []
+        if self.table:
+            self.table.clear(columns=True)
+        return True
 
     def _keep(self, rows: list[tuple[int, dict[str, Any]]], start: int, at: int) -> None:
         self._rows, self._start, self._at = rows, start, at
@@ -124,13 +139,10 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
 
     def _draw_table(self, at: int) -> None:
         look, dataset = self.look, self.dataset
-        if look is None or dataset is None:
+        if look is None or dataset is None or self._view is None:
             return
-        if (table := self.table) is None:
-            # Made on first use: the first picture of the screen needs no table.
-            table = RowsTable()
-            table.display = self._seen in ("", "table")
-            self.mount(table, after=self.query_one(Prompt))
+        table = self._made_table()
+        table.display = self._seen in ("", "table")
         names = [name for name in (self._rows[0][1] if self._rows else dataset.features) if name not in look.hidden]
         rows, numbers = [row for _, row in self._rows], [number for number, _ in self._rows]
         room = self.size.width or self.app.size.width // 2
@@ -162,9 +174,10 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
     # -- drawing -----------------------------------------------------------------------------------------------
 
     def show_table(self) -> None:
+        self._made_table()
         self._show("table")
         if self.table:
-            self.table.focus()
+            self.screen.set_focus(self.table)
 
     def _show(self, part: str) -> None:
         self._seen = part
@@ -183,19 +196,18 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
         for name, rows in item.splits.items():
             splits.append(Content.styled(f" {one_line(name, 20)} {rows:,} ", "reverse" if look and name == look.split else "$text-muted"))
         roles = ", ".join(f"{role} = {column}" for role, column in item.columns.items())
-        self.query_one("#dataset-facts", Static).update(
-            Content.assemble(
-                *splits, "\n", (one_line(f"{item.shape}: {roles}" if roles else item.shape, 90), ""),
-                "  ", (one_line(f"{size(item.bytes)}, from {item.source}", 90), "$text-muted"),
-            )
-        )  # fmt: skip
+        width = self.size.width or 90
+        told = one_line(f"{item.shape}: {roles}" if roles else item.shape, width)
+        source = one_line(f"{size(item.bytes)}, from {item.source}", max(0, width - cells(told) - 2))
+        self.query_one("#dataset-facts", Static).update(Content.assemble(*splits, "\n", told, "  ", (source, "$text-muted")))
         parent: Any = self.parent
         if parent is None or parent.current != self.id:
             return
         where = f" {look.split}/{self.number}" if self.in_row and look else ""
         parent.border_title = one_line(f"{item.name}{where}", 50)
-        told = look.told(self._view.rows, item.splits.get(look.split, 0)) if look and self._view else ""
-        parent.border_subtitle = "looking… Esc stops it" if self._token else one_line(told, max(20, self.size.width - 8))
+        room = max(20, self.size.width - 6)
+        state = look.told(self._view.rows, item.splits.get(look.split, 0), room) if look and self._view else ""
+        parent.border_subtitle = "looking… Esc stops it" if self._token else one_line(state, room)
 
     async def _show_row(self, at: int, *, focus: bool = True) -> None:
         place = at - self._start
@@ -206,7 +218,7 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
         self._show("row")
         view = self.query_one(RowView)
         if focus:
-            view.focus()
+            self.screen.set_focus(view)
         media = [name for name, kind in self.dataset.features.items() if MEDIA.search(kind) and row.get(name) is not None]
         await view.show(row, *self._cited, media)
         if self.table:

@@ -36,15 +36,19 @@ class Look:
         sort = tuple(part for part in self.sort if part[0] in features)
         return replace(self, split=split, sort=sort, hidden=self.hidden & set(features))
 
-    def told(self, shown: int, total: int) -> str:
-        """Filter, order and hidden columns in one line; empty where there is nothing to tell."""
+    def told(self, shown: int, total: int, room: int) -> str:
+        """Filter, order and hidden columns in one line of about ``room`` characters, where a long filter gives way; empty
+        where there is nothing to tell."""
         parts = []
         if self.where:
-            parts += [self.where, f"{shown:,} of {total:,}"]
+            parts.append(f"{shown:,} of {total:,}")
         if self.sort:
             parts.append("by " + ", ".join(f"{column} {'↓' if descends else '↑'}" for column, descends in self.sort))
         if self.hidden:
             parts.append(f"{len(self.hidden)} hidden")
+        if self.where:
+            most = max(12, room - sum(len(part) + 3 for part in parts))
+            parts.insert(0, self.where if len(self.where) <= most else f"{self.where[: most - 1]}…")
         return " · ".join(parts)
 
 

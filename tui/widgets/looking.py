@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from engine.errors import BitternError, Stopped, explain
-from tui.state.look import Look
 from tui.text import clean, one_line
 from tui.widgets.prompt import Prompt
 from tui.widgets.rows import WINDOW
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from tui.bridge import Bridge
     from tui.state.catalog import DatasetView
+    from tui.state.look import Look
     from tui.widgets.rows import RowsTable
 
     Base = Widget
@@ -44,6 +44,7 @@ class Looking(Base):
     look: Look | None
     _view: Any
     _token: Any
+    _answered: Look | None = None
     _at: int
     _rows: list[tuple[int, dict[str, Any]]]
     _seen: str
@@ -63,10 +64,14 @@ class Looking(Base):
         async def _show_row(self, at: int, *, focus: bool = True) -> None: ...
         def answered_marking(self, kind: str, text: str, prompt: Prompt) -> None: ...
 
-    def start(self, look: Look, number: int = 0) -> None:
+    def start(self, look: Look, number: int = 0, *, then_row: bool = False) -> None:
         """:meth:`see`, beside the loop that reads the keys: a filter over many rows takes a while."""
         self.stop()
-        self.run_worker(self.see(look, number), group="look", exclusive=True, exit_on_error=False)
+        self.run_worker(self._see(look, number, then_row), group="look", exclusive=True, exit_on_error=False)
+
+    async def _see(self, look: Look, number: int, then_row: bool) -> None:
+        if await self.see(look, number) and then_row:
+            await self._show_row(self._at)
 
     def stop(self) -> bool:
         """Let go of a filter or an order that is being made; false when there is none."""
@@ -104,15 +109,15 @@ class Looking(Base):
         self.look, self._view = look, view
         self._keep(rows, start, at)
         prompt = self.query_one(Prompt)
-        if prompt.kind == "filter":
+        if prompt.kind == "filter" and look is self._answered:
             prompt.close()
             self.show_table()
         return True
 
     def _fall_back(self, look: Look) -> None:
         """A dataset that was opened by a filter, and the filter came to nothing: show all its rows."""
-        if look.where and self.dataset and look.dataset == self.dataset.name and (self.look is None or self.look.dataset != look.dataset):
-            self.call_next(self.start, Look(look.dataset, look.split))
+        if look.where and self._view is None and self.look and look.dataset == self.look.dataset:
+            self.call_next(self.start, self.look)
 
     def _failed(self, error: BitternError) -> None:
         prompt = self.query_one(Prompt)
@@ -173,7 +178,8 @@ class Looking(Base):
         if self.look is None:
             return
         if event.kind == "filter":
-            self.start(replace(self.look, where=event.text), max(0, self.number))
+            self._answered = replace(self.look, where=event.text)
+            self.start(self._answered, max(0, self.number))
         elif event.kind == "go":
             await self._go_to(event.text.replace(",", ""))
         else:

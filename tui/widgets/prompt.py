@@ -94,7 +94,8 @@ class Prompt(Vertical):
         line.action_end()
         self.tell(hint)
         self.display = True
-        line.focus()
+        # At once, not when the app comes to it: keys may be waiting already.
+        self.screen.set_focus(line)
 
     def tell(self, text: str) -> None:
         """A word under the line."""

@@ -74,7 +74,7 @@ class RowsTable(DataTable[Text]):
         self._left = 0
         self._room = 0
         self._sort: dict[str, bool] = {}
-        self._fitted: tuple[list[str], int] = ([], 0)
+        self._fitted: tuple[list[str], int, int] = ([], 0, 0)
         self._widths: dict[str, int] = {}
 
     def show(
@@ -105,16 +105,18 @@ class RowsTable(DataTable[Text]):
         """Draw the columns from ``_left`` on, the cursor in a row of the window and on a column of all."""
         self.clear(columns=True)
         shown = self.names[self._left : self._left + COLUMNS]
-        if self._fitted != (shown, self._room) or not all(name in self._widths for name in shown):
+        fitted = ([self._title(name) for name in shown], self._room, self.total)
+        if self._fitted != fitted:
+            digits = max(3, len(f"{max(self.numbers, default=0):,}"))
             widths = [max([cells(self._title(name)), *(cells(one_line(cell(row.get(name)), LONGEST)) for row in self._rows[:30])]) for name in shown]
-            self._widths = dict(zip(shown, _fitting(widths, self._room - 10), strict=True))
+            self._widths = dict(zip(shown, [max(3, width) for width in _fitting(widths, self._room - digits - 3)], strict=True))
             # The widths of a window with rows are kept, so that columns do not jump from one window to the next.
-            self._fitted = (shown, self._room) if self._rows else ([], 0)
+            self._fitted = fitted if self._rows else ([], 0, 0)
         self.add_column(Text("row", justify="right"))
         for name in shown:
-            self.add_column(Text(self._title(name)), width=max(3, self._widths[name]))
+            self.add_column(Text(self._title(name)), width=self._widths[name])
         self.add_rows(
-            [Text(f"{number:,}", style="dim", justify="right"), *(_drawn(row.get(name)) for name in shown)]
+            [Text(f"{number:,}", style="dim", justify="right"), *(_drawn(row.get(name), self._widths[name]) for name in shown)]
             for number, row in zip(self.numbers, self._rows, strict=True)
         )
         self.move_cursor(row=max(0, row), column=place - self._left + 1 if shown else 0, scroll=True)
@@ -235,10 +237,11 @@ def _fitting(widths: list[int], room: int) -> list[int]:
     return widths
 
 
-def _drawn(value: object) -> Text:
+def _drawn(value: object, width: int) -> Text:
     if value is None:
         return Text("null", style="dim italic")
-    return Text(one_line(cell(value), LONGEST), justify="right" if isinstance(value, (int, float)) and not isinstance(value, bool) else "left")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Text(one_line(cell(value), width), justify="right" if number else "left")
 
 
 def marked(text: str, passage: str, answer: str) -> Content:
