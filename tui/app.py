@@ -265,6 +265,9 @@ class BitternApp(Roaming, Leaving, App[int]):
         if asked == self._asked:
             self.main.query_one(Completions).show(found)
 
+    def on_run_line(self, event: messages.RunLine) -> None:
+        self.run_worker(self.talk.run(event.line, quiet=event.quiet))
+
     async def on_told(self, event: messages.Told) -> None:
         if event.error:
             self.fail(event.error)

@@ -213,6 +213,9 @@ class Roaming(Base):
         self._open("dataset", DatasetDetail)
         self.main.query_one(DatasetDetail).open_row(dataset, split, int(index), passage, answer)
 
+    def on_run_verb(self, event: messages.RunVerb) -> None:
+        self.run_worker(self.talk.run_verb(event.verb, event.values, told=event.told))
+
     def on_open_view(self, event: messages.OpenView) -> None:
         dataset = self.catalog.find_dataset(event.dataset)
         if dataset is None or event.split not in ("", *dataset.splits):
@@ -244,13 +247,7 @@ class Roaming(Base):
         else:
             self.main.query_one(ChatBox).put(event.digit)
 
-    # -- lines, forms and dialogs -------------------------------------------------------------------------------------
-
-    def on_run_line(self, event: messages.RunLine) -> None:
-        self.run_worker(self.talk.run(event.line, quiet=event.quiet))
-
-    def on_run_verb(self, event: messages.RunVerb) -> None:
-        self.run_worker(self.talk.run_verb(event.verb, event.values, told=event.told))
+    # -- forms and dialogs -------------------------------------------------------------------------------------
 
     def on_ask_train(self, event: messages.AskTrain) -> None:
         self.run_worker(self.open_train_form(event.base, event.dataset))

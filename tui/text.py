@@ -25,7 +25,7 @@ def one_line(text: object, width: int) -> str:
     raw, most = str(text), width * 16 + 1000
     # A line needs no more than ``most`` of a long value, whatever is taken out of it.
     flat = " ".join(clean(raw[:most]).split())
-    return cut(flat if len(raw) <= most else f"{flat} …", width)
+    return cut(flat if len(raw) <= most else f"{flat} …".strip(), width)
 
 
 def pad(line: str, width: int) -> str:

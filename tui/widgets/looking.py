@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from engine.errors import BitternError, Stopped, explain
 from tui.text import clean, one_line
-from tui.widgets.prompt import Prompt
+from tui.widgets.prompt import Prompt, quoted
 from tui.widgets.rows import WINDOW
 
 if TYPE_CHECKING:
@@ -214,7 +214,6 @@ def _fetch(engine: Engine, look: Look, number: int, token: Any) -> tuple[Any, in
 
 def _example(dataset: DatasetView) -> str:
     if label := dataset.columns.get("label"):
-        return f"{label} = 'x'"
-    if text := dataset.columns.get("text"):
-        return f"{text} LIKE '%word%'"
-    return "length(name) > 10"
+        return f"{quoted(label)} = 'x'"
+    text = dataset.columns.get("text") or next((name for name, kind in dataset.features.items() if kind == "string"), "")
+    return f"{quoted(text)} LIKE '%word%'" if text else "_row < 100"

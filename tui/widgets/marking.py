@@ -45,8 +45,9 @@ class Marking(Base):
     _bridge: Bridge
     dataset: DatasetView | None
     look: Look | None
+    _view: Any
     _labels: tuple[str, ...] = ()
-    _edited: tuple[str, str] = ("", "")
+    _edited: dict[str, Any]
 
     if TYPE_CHECKING:
         # The detail has these.
@@ -64,6 +65,11 @@ class Marking(Base):
     def address(self) -> str:
         """The address of the row that the person is at."""
         return f"{self.look.dataset}/{self.look.split}/{self.number}" if self.look and self.number >= 0 else ""
+
+    @property
+    def version(self) -> str:
+        """The fingerprint of the rows on the screen: by the time a change is made there may be a newer one."""
+        return str(self._view.record.fingerprint) if self._view else ""
 
     # -- labels ------------------------------------------------------------------------------------------------
 
@@ -108,7 +114,7 @@ class Marking(Base):
         """Give the row the label of a key, and go to the next."""
         if not 0 < number <= len(self._labels) or not self.address:
             return
-        self.post_message(RunVerb("label", {"address": self.address, "value": self._labels[number - 1]}, told=False))
+        self.post_message(RunVerb("label", {"address": self.address, "value": self._labels[number - 1], "at": self.version}, told=False))
         if self.in_row:
             await self.action_next(1)
         elif self.table:
@@ -126,7 +132,7 @@ class Marking(Base):
         if re.fullmatch(r"‹.*›", text) and self.dataset and self.dataset.features.get(table.column) != "string":
             self.notify("A picture or a sound can't be edited here.", severity="warning", markup=False)
             return
-        self._edited = (self.address, table.column)
+        self._edited = {"address": self.address, "column": table.column, "at": self.version}
         if "\n" in text or len(text) > 200:
             self._edit_at_length(text)
         else:
@@ -139,11 +145,10 @@ class Marking(Base):
             if changed is not None and changed != text:
                 self._write(changed)
 
-        self.app.push_screen(EditScreen(f"{self._edited[1]} of row {self.number}", text), finished)
+        self.app.push_screen(EditScreen(f"{self._edited['column']} of row {self.number}", text), finished)
 
     def _write(self, text: str) -> None:
-        address, column = self._edited
-        self.post_message(RunVerb("edit", {"address": address, "column": column, "value": text}))
+        self.post_message(RunVerb("edit", {**self._edited, **({"value": text} if text else {"empty": True})}))
 
     def action_undo(self) -> None:
         if self.dataset:

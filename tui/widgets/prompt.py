@@ -53,7 +53,7 @@ def quoted(column: str) -> str:
 class Line(Input):
     """Tab takes the completion; with none there it stays where it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "take", "Complete", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Apply"), Binding("tab", "take", "Complete")]
 
     def action_take(self) -> None:
         if self._suggestion:

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from tui.state.chat import support
+from tui.state.look import turns
 from tui.text import cells, one_line
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ MARK = "$text on $warning 35%"
 
 
 def cell(value: object) -> str:
-    """A value as text: strings as they are, anything else as JSON, no more of it than a line shows."""
+    """A value as text: strings as they are, conversations turn by turn, anything else as JSON, no more of it than a line
+    shows."""
     if isinstance(value, str):
         return value
+    if talk := turns(value):
+        return " ▌ ".join(f"{role}: {words[:200]}" for role, words, _ in talk[:8])
     found = ""
     for part in _JSON.iterencode(value):
         found += part

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual.content import Content
+from textual.geometry import Region, Spacing
+from textual.widget import Widget
 from textual.widgets import Static, Tree
 
 from tui.state.look import turns
@@ -16,7 +18,6 @@ from tui.text import cells, clean, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from textual.widget import Widget
     from textual.widgets.tree import TreeNode
 
 PIECE = 4000
@@ -101,6 +102,17 @@ class JsonTree(Tree[Any]):
     def on_tree_node_expanded(self, event: Tree.NodeExpanded[Any]) -> None:
         event.stop()
         self._unfold(event.node)
+
+    def on_tree_node_highlighted(self, event: Tree.NodeHighlighted[Any]) -> None:
+        event.stop()
+        if self.has_focus:
+            self.call_after_refresh(self._follow)
+
+    def _follow(self) -> None:
+        """Keep the cursor in sight: the tree is as tall as it needs, and what it stands in scrolls."""
+        row = self.parent
+        if isinstance(row, Widget) and self.cursor_line >= 0:
+            row.scroll_to_region(Region(0, self.virtual_region.y + self.cursor_line, 1, 1), animate=False, spacing=Spacing(1, 0, 1, 0))
 
     def on_tree_node_collapsed(self, event: Tree.NodeCollapsed[Any]) -> None:
         event.stop()
