@@ -286,8 +286,9 @@ def run_screen(workspace: Path | None = None) -> int:
     """Open the screen; returns the exit status."""
     import sys
 
-    from tui.terminal import aside
+    from tui.terminal import aside, ask_what_it_draws
 
+    ask_what_it_draws()
     with aside() as outputs:
         app = BitternApp(workspace, outputs=outputs)
         result = app.run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +23,6 @@ if TYPE_CHECKING:
 
 WIDEST, TALLEST = 100, 32
 """Cells of a picture."""
-TERMINALS = ("kitty", "wezterm", "iterm", "ghostty", "konsole", "foot", "mlterm", "contour", "rio")
-"""Terminals known to draw pictures; each is still asked."""
-
-
-def ask_terminal() -> None:
-    """Let textual-image ask the terminal what it can draw. It can only be asked before the screen is up."""
-    names = " ".join(os.environ.get(name, "") for name in ("TERM", "TERM_PROGRAM", "KITTY_WINDOW_ID", "KONSOLE_VERSION")).lower()
-    if not any(name in names for name in TERMINALS) and not os.environ.get("KITTY_WINDOW_ID"):
-        return
-    try:
-        import textual_image.widget  # noqa: F401
-    except Exception:
-        # An extra that is not there, or a terminal that answers nonsense: half cells serve.
-        sys.modules.pop("textual_image.widget", None)
 
 
 class HalfCells(Widget):
@@ -100,7 +85,7 @@ class MediaView(Vertical):
         shown = self._shown
         yield Static(Content.styled(facts(shown), "$text-muted"), markup=False)
         if hasattr(shown, "pixels"):
-            yield _picture(shown)
+            yield drawn(shown)
         elif hasattr(shown, "peaks"):
             yield Wave(shown.peaks)
         else:
@@ -123,11 +108,12 @@ def _span(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 60 else f"{int(seconds // 60)}:{seconds % 60:04.1f} min"
 
 
-def _picture(shown: Any) -> Widget:
+def drawn(shown: Any) -> Widget:
+    """A picture as the terminal draws it best."""
     from PIL import Image
 
     image = Image.frombytes("RGB", shown.thumb, shown.pixels)
     if (module := sys.modules.get("textual_image.widget")) is None:
         return HalfCells(image)
-    drawn: Widget = module.Image(image, classes="picture -drawn")
-    return drawn
+    best: Widget = module.Image(image, classes="picture -drawn")
+    return best
