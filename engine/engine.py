@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.data.media import Shown
     from engine.data.query import Query
     from engine.data.view import View
     from engine.inference.pool import ModelPool
@@ -176,6 +177,22 @@ class Engine:
 
         rows: list[dict[str, Any]] = window(self.workspace.datasets.get(dataset), split, start, count)
         return rows
+
+    def media(self, dataset: str, split: str, index: int) -> list[Shown]:
+        """The pictures and sounds of a row, decoded as far as a screen shows them; any thread but the screen's."""
+        from engine.data.media import media
+
+        return media(self.workspace.datasets.get(dataset), split, index)
+
+    def common_values(self, dataset: str, column: str, count: int) -> list[str]:
+        """The ``count`` most frequent values of a column, as text, the most frequent first. Looks at every row."""
+        from engine.data.values import common
+
+        return common(self.workspace.datasets.get(dataset), column, count)
+
+    def token(self) -> CancelToken:
+        """What stops a :meth:`view` that is being made."""
+        return CancelToken()
 
     def view(self, dataset: str, split: str, where: str = "", sort: Sequence[tuple[str, bool]] = (), cancel: CancelToken | None = None) -> View:
         """The rows of a split that fit ``where``, in the order of ``sort`` (columns, each with whether it goes down).

@@ -192,6 +192,7 @@ class BitternApp(Roaming, Leaving, App[int]):
             if not job.loaded and job.state in ("running", "paused", "interrupted"):
                 await self.load_job(job.id)
         self.parts.datasets.draw(self.catalog)
+        self.parts.dataset.catalog_changed(self.catalog)
         self.parts.models.draw(self.catalog)
         await self.draw_jobs(set(self.jobs.jobs))
         self.draw_mode()
@@ -279,8 +280,9 @@ def run_screen(workspace: Path | None = None) -> int:
     """Open the screen; returns the exit status."""
     import sys
 
-    from tui.terminal import aside
+    from tui.terminal import aside, ask_what_it_draws
 
+    ask_what_it_draws()
     with aside() as outputs:
         app = BitternApp(workspace, outputs=outputs)
         result = app.run()

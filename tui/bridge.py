@@ -82,8 +82,9 @@ class Bridge:
             return
         self.engine = engine
         self._app.post_message(self.Opened())
-        # The first curve would stall the screen for as long as its library takes to load.
-        importlib.import_module("textual_plotext")
+        # The first table, curve and filter would otherwise wait for as long as their libraries take to load.
+        for name in ("pyarrow", "textual_plotext", "duckdb"):
+            importlib.import_module(name)
 
     # -- from the engine ---------------------------------------------------------------------------------------
 

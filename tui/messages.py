@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -17,6 +17,16 @@ class RunLine(Message):
 
     line: str
     quiet: bool = False
+
+
+@dataclass
+class RunVerb(Message):
+    """Run a Command with these values, after the ones before it: for values that a line could not hold as they are.
+    ``told``: say in passing what came of it; an error is always told."""
+
+    verb: str
+    values: dict[str, Any]
+    told: bool = True
 
 
 @dataclass

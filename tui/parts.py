@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from tui.bridge import Bridge
     from tui.panels.chat import ChatPanel
-    from tui.panels.datasets import DatasetDetail, DatasetsPanel
+    from tui.panels.datasets import DatasetsPanel
     from tui.panels.jobs import JobDetail, JobsPanel
     from tui.panels.models import ModelDetail, ModelsPanel
+    from tui.panels.rows import DatasetDetail
 
 
 class Parts:
@@ -45,9 +46,10 @@ class Parts:
     async def furnish(self, bridge: Bridge) -> None:
         """Load the panels and put them in their places."""
         from tui.panels.chat import ChatPanel
-        from tui.panels.datasets import DatasetDetail, DatasetsPanel
+        from tui.panels.datasets import DatasetsPanel
         from tui.panels.jobs import JobDetail, JobsPanel
         from tui.panels.models import ModelDetail, ModelsPanel
+        from tui.panels.rows import DatasetDetail
 
         self.datasets, self.models, self.jobs = DatasetsPanel(), ModelsPanel(), JobsPanel()
         self.dataset, self.model, self.job = DatasetDetail(bridge), ModelDetail(), JobDetail()

@@ -166,7 +166,7 @@ class Roaming(Base):
         """Open a dataset, a model or a job beside the lists."""
         if kind == "dataset" and (dataset := self.catalog.find_dataset(name)):
             self._open(kind, self.parts.dataset)
-            await self.parts.dataset.open(dataset)
+            self.parts.dataset.open(dataset)
         elif kind == "model" and (model := self.catalog.find_model(name)):
             self._open(kind, self.parts.model)
             self.parts.model.draw(model, model.name == self.catalog.model)
@@ -182,7 +182,9 @@ class Roaming(Base):
         self.view.panel = {kind: name for name, kind in KINDS.items()}[kind]
         if self.view.zoom != "detail":
             self.view.zoom = ""
-        self.parts.switcher.current = detail.id
+        switcher = self.parts.switcher
+        switcher.current = detail.id
+        switcher.border_subtitle = ""
         self.arrange()
 
     async def load_job(self, job_id: str) -> None:
@@ -209,7 +211,20 @@ class Roaming(Base):
             self.notify(f"The row {address} is not in the workspace any more.", severity="warning", markup=False)
             return
         self._open("dataset", self.parts.dataset)
-        await self.parts.dataset.open_row(dataset, split, int(index), passage, answer)
+        self.parts.dataset.open_row(dataset, split, int(index), passage, answer)
+
+    def on_run_verb(self, event: messages.RunVerb) -> None:
+        self.run_worker(self.talk.run_verb(event.verb, event.values, told=event.told))
+
+    def on_open_view(self, event: messages.OpenView) -> None:
+        dataset = self.catalog.find_dataset(event.dataset)
+        if dataset is None or event.split not in ("", *dataset.splits):
+            self.notify(f"{event.dataset}/{event.split} is not in the workspace any more.", severity="warning", markup=False)
+            return
+        while self.screen is not self.main:
+            self.pop_screen()
+        self._open("dataset", self.parts.dataset)
+        self.parts.dataset.open_view(dataset, event.split, event.where)
 
     async def open_address(self, address: str) -> None:
         """Go where a Result points: ``dataset:NAME/SPLIT/ROW``, ``model:NAME``, ``job:ID``, or one of ``SCREENS``."""

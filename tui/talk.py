@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import events
 from engine.errors import BitternError, explain
@@ -30,6 +31,7 @@ class Talk:
     def __init__(self, app: BitternApp) -> None:
         self._app = app
         self._touring = False
+        self._in_turn = asyncio.Lock()
 
     async def say(self, text: str) -> None:
         """A line from the chat box: a Command after a slash, else a question or a word to the model."""
@@ -52,6 +54,27 @@ class Talk:
     async def run(self, line: str, *, quiet: bool = False) -> None:
         """Run a line of the grammar."""
         await self._dispatch(lambda: self._app.engine.parse(line), line, quiet=quiet)
+
+    async def run_verb(self, verb: str, values: dict[str, Any], *, told: bool) -> None:
+        """Run a Command made of values; one after the other, in the order they were asked for."""
+        from pydantic import ValidationError
+
+        from engine.commands.registry import command
+
+        app = self._app
+        async with self._in_turn:
+            try:
+                result = await app.bridge.call(lambda: app.engine.run(command(verb)(**values)))
+            except ValidationError as error:
+                app.notify(one_line(error.errors()[0]["msg"].removeprefix("Value error, "), 200), title=f"{verb}", severity="error", markup=False)
+            except Exception as error:
+                if not isinstance(error, BitternError):
+                    log.exception("%s failed", verb)
+                known = explain(error)
+                app.notify(clean(str(known)), title=known.title, severity="error", markup=False)
+            else:
+                if told and result.summary:
+                    app.notify(one_line(result.summary, 200), markup=False, timeout=4)
 
     def tell(self, event: events.CallFinished) -> None:
         """The end of a Command that was asked for by a key: a word in the corner."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
@@ -11,6 +12,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+TERMINALS = ("kitty", "wezterm", "iterm", "ghostty", "konsole", "foot", "mlterm", "contour", "rio")
+"""Terminals known to draw pictures; each is still asked."""
+
+
+def ask_what_it_draws() -> None:
+    """Let textual-image ask the terminal whether it draws pictures, where it may: it can't be asked once the screen is up.
+
+    Where the extra ``images`` is not installed, or no picture can be drawn, half cells serve.
+    """
+    names = " ".join(os.environ.get(name, "") for name in ("TERM", "TERM_PROGRAM", "LC_TERMINAL")).lower()
+    known = any(name in names for name in TERMINALS) or any(os.environ.get(name) for name in ("KITTY_WINDOW_ID", "KONSOLE_VERSION"))
+    if not known or not sys.stdout.isatty() or "TMUX" in os.environ:
+        return
+    try:
+        importlib.import_module("textual_image.widget")
+    except Exception:
+        # Not installed, or the terminal answered nonsense.
+        sys.modules.pop("textual_image.widget", None)
 
 
 class Outputs:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-# Control characters (C0 but tab and newline, DEL, C1), bidirectional overrides, and lone surrogates.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters (C0 but tab and newline, DEL, C1), bidirectional overrides, and lone surrogates; also the soft
+# hyphen, which terminals do not agree on the width of.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_BREAKS = re.compile("\r\n|\u2028|\u2029")
 # Whole escape sequences first, so that none leaves its tail behind: CSI, OSC and other strings that are closed,
 # two-byte ones. Of a string that is never closed the opening alone goes: what follows is only text then.
 _ESCAPES = re.compile(
@@ -15,10 +17,37 @@ _ESCAPES = re.compile(
 
 def clean(text: object) -> str:
     """``text`` with no escape sequence, control character or direction override; tabs and newlines stay."""
-    return _UNSAFE.sub("", _ESCAPES.sub("", str(text).replace("\r\n", "\n")))
+    return _UNSAFE.sub("", _ESCAPES.sub("", _BREAKS.sub("\n", str(text))))
 
 
 def one_line(text: object, width: int) -> str:
-    """:func:`clean` text on one line of at most ``width`` characters, cut with an ellipsis."""
-    flat = " ".join(clean(text).split())
-    return flat if len(flat) <= width else flat[: max(0, width - 1)] + "…"
+    """:func:`clean` text on one line of at most ``width`` cells, cut with an ellipsis."""
+    raw, most = str(text), width * 16 + 1000
+    # A line needs no more than ``most`` of a long value, whatever is taken out of it.
+    flat = " ".join(clean(raw[:most]).split())
+    return cut(flat if len(raw) <= most else f"{flat} …".strip(), width)
+
+
+def pad(line: str, width: int) -> str:
+    """A line filled with spaces to ``width`` cells."""
+    return line + " " * (width - cells(line))
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a line of text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(line: str, width: int) -> str:
+    """A line of at most ``width`` cells, the last an ellipsis where something was left out."""
+    if cells(line) <= width:
+        return line
+    if line.isascii():
+        return line[: max(0, width - 1)] + "…"
+    from rich.cells import set_cell_size
+
+    return set_cell_size(line, max(0, width - 1)).rstrip() + "…"

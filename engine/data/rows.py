@@ -49,6 +49,13 @@ class Batches:
 
         return pa.Table.from_batches(self.batches)
 
+    def batch(self, index: int) -> pa.RecordBatch | None:
+        """One row as Arrow has it, its bytes still on the disk; ``None`` where there is none."""
+        if not 0 <= index < self.rows:
+            return None
+        number = bisect_right(self.starts, index) - 1
+        return self.batches[number].slice(index - self.starts[number], 1)
+
     def window(self, start: int, count: int) -> list[dict[str, Any]]:
         """Rows ``start`` to ``start + count``, as far as there are any."""
         found: list[dict[str, Any]] = []

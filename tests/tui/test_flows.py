@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tui.app import BitternApp
-from tui.panels.datasets import DatasetDetail
 from tui.panels.jobs import JobsPanel
+from tui.panels.rows import DatasetDetail
 from tui.screens.ask import AskScreen
 from tui.screens.help import HelpScreen
 from tui.screens.train_form import TrainForm

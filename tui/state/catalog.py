@@ -19,6 +19,7 @@ class DatasetView:
     columns: dict[str, str]
     bytes: int
     note: str = ""
+    fingerprint: str = ""
 
     @property
     def rows(self) -> int:
@@ -64,7 +65,7 @@ class CatalogState:
 
     def load(self, datasets: Iterable[Any], models: Iterable[Any], dataset: str, model: str, session: str) -> None:
         """Take the engine's records."""
-        self.datasets = [DatasetView(r.name, r.source, r.splits, r.features, r.shape, r.columns, r.bytes, r.note) for r in datasets]
+        self.datasets = [DatasetView(r.name, r.source, r.splits, r.features, r.shape, r.columns, r.bytes, r.note, r.fingerprint) for r in datasets]
         self.models = [ModelView(r.name, r.kind, r.source, r.bytes, r.base, r.facts) for r in models]
         self.dataset, self.model, self.session = dataset, model, session
 

@@ -13,24 +13,55 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from tui.state.chat import support
-from tui.text import clean, one_line
+from tui.state.look import turns
+from tui.text import cells, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.style import Style
     from textual import events
+    from textual.coordinate import Coordinate
 
 WINDOW = 100
+COLUMNS = 60
+"""Columns drawn at once; moving past the last of them brings the next."""
+LONGEST = 60
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 MARK = "$text on $warning 35%"
 
 
 def cell(value: object) -> str:
-    """A value as text: strings as they are, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """A value as text: strings as they are, conversations turn by turn, anything else as JSON, no more of it than a line
+    shows."""
+    if isinstance(value, str):
+        return value
+    if talk := turns(value):
+        return " ▌ ".join(f"{role}: {words[:200]}" for role, words, _ in talk[:8])
+    found = ""
+    for part in _JSON.iterencode(value):
+        found += part
+        if len(found) > 2000:
+            break
+    return found
+
+
+def as_json(value: object) -> str:
+    """A value as JSON, all of it."""
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str)
 
 
 class RowsTable(DataTable[Text]):
-    """Moving past an edge asks for the next window."""
+    """Moving past an edge asks for the next window. The cursor stands on a cell, its row is tinted.
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("j", "cursor_down", show=False), Binding("k", "cursor_up", show=False)]
+    What is told of places (``start``, ``total``, ``at``) counts the rows that are looked at; a filter or an order gives
+    them other numbers, which the first column shows.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "cursor_down", show=False),
+        Binding("k", "cursor_up", show=False),
+    ]
 
     @dataclass
     class PageWanted(Message):
@@ -38,25 +69,119 @@ class RowsTable(DataTable[Text]):
         cursor: int
 
     def __init__(self) -> None:
-        super().__init__(id="rows", cursor_type="row", zebra_stripes=True, cell_padding=1)
+        super().__init__(id="rows", cursor_type="cell", zebra_stripes=True, cell_padding=1, fixed_columns=1)
         self.start = 0
         self.total = 0
+        self.names: list[str] = []
+        self.numbers: list[int] = []
+        self._rows: Sequence[dict[str, Any]] = []
+        self._left = 0
+        self._room = 0
+        self._sort: dict[str, bool] = {}
+        self._fitted: tuple[list[str], int, int] = ([], 0, 0)
+        self._widths: dict[str, int] = {}
 
-    def show(self, rows: list[dict[str, Any]], start: int, total: int, at: int, room: int) -> None:
-        """Draw a window of rows; ``at`` is the row, counted in the whole split, that the cursor stands on; the
-        widest columns give way where ``room`` cells are not enough."""
+    def show(
+        self,
+        rows: Sequence[dict[str, Any]],
+        start: int,
+        total: int,
+        at: int,
+        room: int,
+        *,
+        names: Sequence[str] = (),
+        numbers: Sequence[int] = (),
+        sort: Sequence[tuple[str, bool]] = (),
+    ) -> None:
+        """Draw a window of rows; ``at`` is the row, counted in all that is looked at, that the cursor stands on; the
+        widest columns give way where ``room`` cells are not enough. ``names`` are the columns to draw, ``numbers`` what
+        the first column shows, ``sort`` marks the columns that the rows are ordered by."""
+        before = self.column
+        self.start, self.total, self._rows, self._room, self._sort = start, total, rows, room, dict(sort)
+        self.names = list(names) or (list(rows[0]) if rows else [])
+        self.numbers = list(numbers) or list(range(start, start + len(rows)))
+        place = self.names.index(before) if before in self.names else 0
+        if not self._left <= place < self._left + COLUMNS:
+            self._left = max(0, min(place, len(self.names) - COLUMNS))
+        self._draw(at - start, place)
+
+    def _draw(self, row: int, place: int) -> None:
+        """Draw the columns from ``_left`` on, the cursor in a row of the window and on a column of all."""
         self.clear(columns=True)
-        self.start, self.total = start, total
+        shown = self.names[self._left : self._left + COLUMNS]
+        fitted = ([self._title(name) for name in shown], self._room, self.total)
+        if self._fitted != fitted:
+            digits = max(3, len(f"{max(self.numbers, default=0):,}"))
+            widths = [max([cells(self._title(name)), *(cells(one_line(cell(row.get(name)), LONGEST)) for row in self._rows[:30])]) for name in shown]
+            self._widths = dict(zip(shown, [max(3, width) for width in _fitting(widths, self._room - digits - 3)], strict=True))
+            # The widths of a window with rows are kept, so that columns do not jump from one window to the next.
+            self._fitted = fitted if self._rows else ([], 0, 0)
         self.add_column(Text("row", justify="right"))
-        names = list(rows[0]) if rows else []
-        widths = [max([len(one_line(name, 40)), *(len(one_line(cell(row[name]), 60)) for row in rows[:20])]) for name in names]
-        for name, width in zip(names, _fitting(widths, room - 10), strict=True):
-            self.add_column(Text(one_line(name, 40)), width=max(3, width))
+        for name in shown:
+            self.add_column(Text(self._title(name)), width=self._widths[name])
         self.add_rows(
-            [Text(f"{start + number:,}", style="dim", justify="right"), *(Text(one_line(cell(row[name]), 60)) for name in names)]
-            for number, row in enumerate(rows)
+            [Text(f"{number:,}", style="dim", justify="right"), *(_drawn(row.get(name), self._widths[name]) for name in shown)]
+            for number, row in zip(self.numbers, self._rows, strict=True)
         )
-        self.move_cursor(row=max(0, at - start), scroll=True)
+        self.move_cursor(row=max(0, row), column=place - self._left + 1 if shown else 0, scroll=True)
+
+    def _title(self, name: str) -> str:
+        arrow = {True: " ↓", False: " ↑"}.get(self._sort[name], "") if name in self._sort else ""
+        return one_line(name, 40) + arrow
+
+    @property
+    def column(self) -> str:
+        """The name of the column under the cursor, or an empty string."""
+        place = self._left + self.cursor_column - 1
+        return self.names[place] if self.cursor_column > 0 and place < len(self.names) else ""
+
+    def move_to(self, name: str) -> None:
+        """Put the cursor on a column that is drawn."""
+        if name in self.names[self._left : self._left + COLUMNS]:
+            self.move_cursor(column=self.names.index(name) - self._left + 1)
+
+    def name_at(self, column: int) -> str:
+        """The name of a drawn column; empty for the rows' numbers."""
+        return self.names[self._left + column - 1] if 0 < column <= len(self.names) - self._left else ""
+
+    @property
+    def number(self) -> int:
+        """The number in its split of the row under the cursor; -1 where there is no row."""
+        return self.numbers[self.cursor_row] if 0 <= self.cursor_row < len(self.numbers) else -1
+
+    def action_cursor_right(self) -> None:
+        if self.cursor_column >= len(self.columns) - 1 and self._left + COLUMNS < len(self.names):
+            place = self._left + COLUMNS
+            self._left = min(self._left + COLUMNS // 2, len(self.names) - COLUMNS)
+            self._draw(self.cursor_row, place)
+        else:
+            super().action_cursor_right()
+
+    def action_cursor_left(self) -> None:
+        if self.cursor_column > 1:
+            super().action_cursor_left()
+        elif self._left > 0:
+            place = self._left - 1
+            self._left = max(0, self._left - COLUMNS // 2)
+            self._draw(self.cursor_row, place)
+
+    def watch_cursor_coordinate(self, old_coordinate: Coordinate, new_coordinate: Coordinate) -> None:
+        super().watch_cursor_coordinate(old_coordinate, new_coordinate)
+        if old_coordinate.row != new_coordinate.row:
+            self.refresh_row(old_coordinate.row)
+            self.refresh_row(new_coordinate.row)
+
+    def _get_row_style(self, row_index: int, base_style: Style) -> Style:
+        style = super()._get_row_style(row_index, base_style)
+        if row_index >= 0 and row_index == self.cursor_row:
+            return style + self.get_component_styles("datatable--hover").rich_style
+        return style
+
+    def _post_selected_message(self) -> None:
+        """The cursor is on a cell, but what is opened is its row."""
+        if self.row_count:
+            key, _ = self.coordinate_to_cell_key(self.cursor_coordinate)
+            self.post_message(DataTable.RowSelected(self, self.cursor_row, key))
 
     @property
     def at(self) -> int:
@@ -116,19 +241,11 @@ def _fitting(widths: list[int], room: int) -> list[int]:
     return widths
 
 
-def whole_row(row: dict[str, Any], passage: str = "", answer: str = "") -> Content:
-    """A row in full: each column under its name, conversations by turns, the sentence an answer rests on marked."""
-    parts: list[Content | str] = []
-    for name, value in row.items():
-        parts += [Content.styled(one_line(name, 60), "bold $accent"), "\n"]
-        if _is_turns(value):
-            for turn in value:
-                parts += [Content.styled(one_line(turn["role"], 20), "bold $secondary"), "\n", clean(turn.get("content", "")), "\n\n"]
-        elif isinstance(value, str):
-            parts += [marked(clean(value), clean(passage), clean(answer)), "\n\n"]
-        else:
-            parts += [clean(json.dumps(value, ensure_ascii=False, indent=1, default=str)), "\n\n"]
-    return Content.assemble(*parts)
+def _drawn(value: object, width: int) -> Text:
+    if value is None:
+        return Text("null", style="dim italic")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Text(one_line(cell(value), width), justify="right" if number else "left")
 
 
 def marked(text: str, passage: str, answer: str) -> Content:
@@ -143,7 +260,3 @@ def marked(text: str, passage: str, answer: str) -> Content:
         at, passage = 0, text
     start, end = support(passage.strip(), answer)
     return content.stylize(MARK, at + start, at + end) if end else content
-
-
-def _is_turns(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(turn, dict) and "role" in turn for turn in value)

@@ -1,0 +1,132 @@
+"""What a person takes from a table: fewer columns, copies, a file, statistics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from tui.messages import FillBox, RunLine
+from tui.text import one_line
+from tui.widgets.rows import as_json, cell
+from tui.widgets.schema import Schema
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+    from tui.state.catalog import DatasetView
+    from tui.state.look import Look
+    from tui.widgets.rows import RowsTable
+
+    Base = Widget
+else:
+    Base = object
+
+
+class Taking(Base):
+    """The part of a dataset's detail that shows less of it, or hands it on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "columns", "Columns"),
+        Binding("h", "hide", "Hide column", show=False),
+        Binding("H", "show_all", "Show all columns", show=False),
+        Binding("c", "copy", "Copy", show=False),
+        Binding("C", "copy_row", "Copy row", show=False),
+        Binding("x", "export", "Export"),
+        Binding("i", "stats", "Statistics"),
+        Binding("q", "sql", "SQL"),
+    ]
+
+    dataset: DatasetView | None
+    look: Look | None
+    _rows: list[tuple[int, dict[str, Any]]]
+    _seen: str
+
+    if TYPE_CHECKING:
+        # The detail has these.
+        @property
+        def in_row(self) -> bool: ...
+        @property
+        def number(self) -> int: ...
+        @property
+        def table(self) -> RowsTable | None: ...
+        def show_table(self) -> None: ...
+        def _show(self, part: str) -> None: ...
+        def _draw_table(self, at: int) -> None: ...
+        def _draw_facts(self) -> None: ...
+
+    def action_hide(self) -> None:
+        table, look = self.table, self.look
+        if look and table and table.column and len(table.names) > 1:
+            at, names = table.at, table.names
+            place = names.index(table.column)
+            self.look = look.without(table.column)
+            self._draw_table(at)
+            table.move_to(names[place + 1] if place + 1 < len(names) else names[place - 1])
+            self._draw_facts()
+
+    def action_show_all(self) -> None:
+        if self.look and self.table and self.look.hidden:
+            self.look = replace(self.look, hidden=frozenset())
+            self._draw_table(self.table.at)
+            self._draw_facts()
+
+    def action_columns(self) -> None:
+        if self.dataset and self.look:
+            if self._seen == "schema":
+                self.show_table()
+                return
+            self._draw_schema()
+            self._show("schema")
+            self.query_one(Schema).focus()
+
+    def _draw_schema(self) -> None:
+        if self.dataset and self.look:
+            self.query_one(Schema).draw(self.dataset, self.look.hidden)
+
+    def on_schema_toggled(self, event: Schema.Toggled) -> None:
+        event.stop()
+        if self.look and self.dataset:
+            hidden = self.look.hidden ^ {event.column}
+            if len(hidden) < len(self.dataset.features):
+                self.look = replace(self.look, hidden=hidden)
+                self._draw_table(self.table.at if self.table else 0)
+                self._draw_schema()
+                self._draw_facts()
+
+    def action_copy(self) -> None:
+        """The cell under the cursor; where one row is shown, all of it."""
+        if self.in_row:
+            self.action_copy_row()
+        elif self.table and (row := self._row()) and self.table.column in row:
+            value = row[self.table.column]
+            self._copy(value if isinstance(value, str) else as_json(value), one_line(cell(value), 40))
+
+    def action_copy_row(self) -> None:
+        if row := self._row():
+            self._copy(as_json(row), f"row {self.number}")
+
+    def _copy(self, text: str, told: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self.notify(f"Copied: {told}", markup=False, timeout=3)
+
+    def _row(self) -> dict[str, Any] | None:
+        """The values of the row that the person is at."""
+        number = self.number
+        return next((row for index, row in self._rows if index == number), None)
+
+    def action_export(self) -> None:
+        if self.look:
+            where, quote = self.look.where, '"' if '"' not in self.look.where else "'"
+            if where and quote in where:
+                self.notify("This filter has both kinds of quotes: write it into the line yourself.", severity="warning", markup=False)
+                where = ""
+            self.post_message(FillBox(f"/export {self.look.dataset}/{self.look.split} " + (f"--where {quote}{where}{quote} " if where else "")))
+
+    def action_stats(self) -> None:
+        if self.dataset:
+            self.post_message(RunLine(f"stats {self.dataset.name}"))
+
+    def action_sql(self) -> None:
+        self.post_message(RunLine("sql"))
