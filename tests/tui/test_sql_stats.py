@@ -72,7 +72,8 @@ async def test_a_query_from_the_keys_to_a_dataset(home: Path) -> None:
         assert "SELECT label, bogus FROM tickets" in told(screen), "the line, with the place in it"
         screen.query_one(SqlEditor).put("SELECT text, n FROM tickets\nWHERE n % 2 = 0 -- even")
         await pilot.press("f8")
-        table: RowsTable = await until(lambda: screen.query(RowsTable) and screen.query_one(RowsTable))
+        await until(lambda: screen.query(RowsTable) and screen.query_one(RowsTable).total)
+        table = screen.query_one(RowsTable)
         assert (table.total, table.row_count) == (125, 100) and "125 rows" in told(screen)
         await pilot.press("tab")
         table.go(124)
