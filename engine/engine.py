@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import weakref
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from engine.store.sessions import MessageRecord
 
 log = logging.getLogger(__name__)
+CALL_GRACE = 2.0
+"""Seconds that a Command which is being answered is given to stop at the end."""
+
 LOADER = "engine.commands.registry:restore"
 
 
@@ -57,6 +61,8 @@ class Engine:
         self._warm = warm
         self._tickets = itertools.count(1)
         self._calls: dict[str, CancelToken] = {}
+        self._threads: list[threading.Thread] = []
+        self._queries: weakref.WeakSet[Query] = weakref.WeakSet()
         if warm and self.workspace.settings.runner == "child":
             process.warm_up(self.workspace.paths.logs / "warm.log")
         if working:
@@ -123,7 +129,9 @@ class Engine:
             finally:
                 del self._calls[ticket]
 
-        threading.Thread(target=answer, name=ticket, daemon=True).start()
+        thread = threading.Thread(target=answer, name=ticket, daemon=True)
+        self._threads = [*(old for old in self._threads if old.is_alive()), thread]
+        thread.start()
         return ticket
 
     def stop(self, ticket: str) -> None:
@@ -207,7 +215,9 @@ class Engine:
         """A SQL query over the datasets, not run yet: ``run()`` answers, ``stop()`` ends it from another thread."""
         from engine.data.query import Query
 
-        return Query(self.workspace.datasets.all(), statement, limit, seconds)
+        query = Query(self.workspace.datasets.all(), statement, limit, seconds)
+        self._queries.add(query)
+        return query
 
     def current(self, kind: str) -> str:
         """The name in use: ``model``, ``dataset`` or ``session``."""
@@ -236,6 +246,11 @@ class Engine:
         """Pause what this process runs, each job at a checkpoint, and free everything."""
         for token in list(self._calls.values()):
             token.ask("cancel")
+        for query in list(self._queries):
+            query.stop()
+        # A thread that is still inside a native library when the interpreter ends takes the process down with it.
+        for thread in self._threads:
+            thread.join(CALL_GRACE)
         self.queue.close(wait)
         for name in ("models", "reader"):
             if name in self.__dict__:

@@ -45,6 +45,8 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Esc", "stops a filter that is being worked out"),
         ),
     ),
+    ("SQL", (("ctrl+r F8", "run"), ("Tab", "complete"), ("ctrl+s", "keep as a dataset"), ("ctrl+↑ ↓", "queries of before"), ("Esc", "stop, back"))),
+    ("Statistics", (("Enter", "the rows that a bar counts"), ("← →", "columns, bars"), ("r", "compute anew"))),
     ("Models", (("Enter", "use"), ("Space", "facts"), ("t", "train"), ("e", "evaluate"), ("a", "pull"))),
     ("Jobs", (("Enter", "curves and log"), ("p", "pause"), ("r", "resume"), ("x", "cancel"), ("u d", "up, down in the queue"))),
 )

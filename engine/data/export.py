@@ -70,10 +70,10 @@ def _batches(view: View, names: list[str]) -> Iterator[pa.RecordBatch]:
     import numpy as np
 
     ends = np.searchsorted(numbers, opened.starts)
-    for at, batch in enumerate(opened.batches):
+    for at in range(len(ends) - 1):
         wanted = numbers[ends[at] : ends[at + 1]]
         if len(wanted):
-            yield batch.select(names).take(wanted.astype(np.int64) - opened.starts[at])
+            yield opened.batches[at].select(names).take(wanted.astype(np.int64) - opened.starts[at])
 
 
 @contextmanager

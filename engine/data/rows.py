@@ -11,6 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.data.stream import Every, Stream
 from engine.errors import DataError, NotFound, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,29 +26,25 @@ KEEP_OPEN = 16
 
 
 class Batches:
-    """One split's record batches, mapped from its shards in order; ``starts[i]`` is the first row of batch ``i``."""
+    """One split's record batches, found in its shards in order; ``starts[i]`` is the first row of batch ``i``."""
 
     def __init__(self, folder: Path) -> None:
         """Raises ``OSError``, ``KeyError`` or ``ValueError`` (pyarrow's errors among them) for a damaged folder."""
-        import pyarrow as pa
-
         state = json.loads((folder / "state.json").read_text("utf-8"))
-        self.batches: list[pa.RecordBatch] = []
-        for file in state["_data_files"]:
-            with pa.memory_map(str(folder / file["filename"])) as source:
-                # Zero-copy: the batches point into the map, which lives as long as they do.
-                self.batches += [batch for batch in pa.ipc.open_stream(source) if batch.num_rows]
-        self.starts: list[int] = [0, *accumulate(batch.num_rows for batch in self.batches)]
+        streams = [Stream(folder / file["filename"]) for file in state["_data_files"]]
+        self.schema: pa.Schema = streams[0].schema if streams else None
+        self.batches = Every(streams)
+        self.starts: list[int] = [0, *accumulate(count for stream in streams for count in stream.rows)]
 
     @property
     def rows(self) -> int:
         return self.starts[-1]
 
     def table(self) -> pa.Table:
-        """All rows, still on the disk. Raises ``IndexError`` for a split without rows."""
+        """All rows, still on the disk."""
         import pyarrow as pa
 
-        return pa.Table.from_batches(self.batches)
+        return pa.Table.from_batches(self.batches, schema=self.schema)
 
     def batch(self, index: int) -> pa.RecordBatch | None:
         """One row as Arrow has it, its bytes still on the disk; ``None`` where there is none."""

@@ -62,7 +62,7 @@ class Sql:
         import duckdb
 
         self._known = list(known)
-        self._connection = duckdb.connect(":memory:")
+        self._connection: Any = duckdb.connect(":memory:")
         for name, value in {
             "python_enable_replacements": False, "autoinstall_known_extensions": False, "autoload_known_extensions": False,
             # What does not fit into memory goes here, not into the folder that the person happens to be in; DuckDB removes it.
@@ -111,7 +111,9 @@ class Sql:
             self._connection.execute(PLAN + statement)
 
     def close(self) -> None:
-        self._connection.close()
+        # Given up at once: an error's frames would keep it, and it must not end after the interpreter began to.
+        connection, self._connection = self._connection, None
+        connection.close()
 
     def __enter__(self) -> Sql:
         return self

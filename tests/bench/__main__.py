@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> int:
-    scripts = sorted(path for path in HERE.glob("*.py") if not path.name.startswith("_") and path.stem != "home")
+    scripts = sorted(path for path in HERE.glob("*.py") if not path.name.startswith("_") and path.stem not in ("home", "tables"))
     wanted = sys.argv[1:]
     failed = []
     for script in scripts:

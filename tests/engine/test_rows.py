@@ -117,3 +117,32 @@ def test_reading_rows_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[{'n': 1}, {'n': 2}]", "[]"]
+
+
+def test_a_stream_is_read_by_its_headers_alone(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    from engine.data.stream import Every, Stream
+
+    wide = pa.table({f"column {n}": range(n, n + 2500) for n in range(120)})
+    for name, options in {"plain": None, "packed": pa.ipc.IpcWriteOptions(compression="zstd")}.items():
+        file = tmp_path / f"{name}.arrow"
+        with pa.ipc.new_stream(str(file), wide.schema, options=options) as writer:
+            writer.write_table(wide.slice(0, 0))
+            writer.write_table(wide, max_chunksize=1000)
+        stream = Stream(file)
+        assert stream.rows == [1000, 1000, 500] and stream.schema == wide.schema
+        every = Every([stream, stream])
+        assert len(every) == 6 and pa.Table.from_batches(every[:3]) == wide == pa.Table.from_batches(list(every)[3:])
+        whole = file.read_bytes()
+        for cut in (0, 5, 500, len(whole) // 2, len(whole) - 9):
+            file.write_bytes(whole[:cut])
+            with pytest.raises((ValueError, OSError)):
+                Stream(file)
+        file.write_bytes(b"\xff\xff\xff\xff\x40\x00\x00\x00" + b"\xfe" * 200)
+        with pytest.raises(ValueError, match=r"no Arrow stream|in the middle"):
+            Stream(file)
+    with pa.ipc.new_stream(str(tmp_path / "words.arrow"), (words := pa.table({"w": pa.array(["a", "b"]).dictionary_encode()})).schema) as writer:
+        writer.write_table(words)
+    with pytest.raises(ValueError, match="holds dictionaries"):
+        Stream(tmp_path / "words.arrow")
