@@ -17,7 +17,7 @@ from engine.inference.protocol import Sampling
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.answer.evidence import Candidate, Passage
+    from engine.answer.evidence import Passage
     from engine.inference.protocol import Backend
     from engine.jobs.context import CancelToken
     from engine.search.reader import Reader
@@ -44,7 +44,7 @@ class Answering:
         With no ``backend`` the answer is the sentence of the rows that answers best, as a quote.
         """
         passages = self._passages(asked, count)
-        found = [passage for passage in passages if passage.answers]
+        found = _best_first([passage for passage in passages if passage.answers])
         shown = found or passages
         data: dict[str, Any] = {
             "question": question, "asked": asked, "dataset": self._dataset.name, "model": backend.facts.name if backend else "",
@@ -79,13 +79,13 @@ class Answering:
 
     def _quoted(self, data: dict[str, Any], found: list[Passage]) -> dict[str, Any]:
         """The sentence that answers best, in the row's own words."""
-        number, passage, best = _best(found)
-        quote = passage.text[best.statement.start : best.statement.end]
-        answer = f"“{spoken(quote)}” [{number}]"
+        passage, best = found[0], found[0].candidates[0].statement
+        quote = passage.text[best.start : best.end]
+        answer = f"“{spoken(quote)}” [1]"
         self._emit(TokenDelta(text=answer))
         own, place = place_of(self._dataset, passage, quote)
-        sentence = {"text": spoken(quote), "cited": [number], "supported": True, "score": 1.0, "spans": [{"n": number, "text": own, **asdict(place)}]}
-        return {**data, "answer": answer, "sentences": [sentence], "cited": [number]}
+        sentence = {"text": spoken(quote), "cited": [1], "supported": True, "score": 1.0, "spans": [{"n": 1, "text": own, **asdict(place)}]}
+        return {**data, "answer": answer, "sentences": [sentence], "cited": [1]}
 
     def _written(self, data: dict[str, Any], asked: str, found: list[Passage], backend: Backend) -> dict[str, Any]:
         """What the model writes, each sentence with the rows behind it as it comes."""
@@ -93,8 +93,10 @@ class Answering:
         quotes = [passage.text[slice(p.statement.start, p.statement.end)] for passage in found for p in passage.candidates[:1]]
         messages, used = build(backend, asked, texts, ROOM, quotes)
         citing = Citing(texts[:used])
-        for piece in backend.stream(messages, Sampling(temperature=0.0, repetition_penalty=1.0, max_tokens=ROOM), self._cancel):
+        for piece in backend.stream(messages, Sampling(temperature=0.0, repetition_penalty=1.1, max_tokens=ROOM), self._cancel):
             self._say(citing.feed(piece))
+            if citing.repeats:
+                break  # A small model that goes round in circles.
         self._say(citing.end())
         usage = asdict(backend.usage)
         if citing.text.startswith(NONE.rstrip(".")):
@@ -128,8 +130,10 @@ class Answering:
         return f"Nothing in “{self._dataset.name}” answers that." + (" The nearest rows are below." if shown else "")
 
 
-def _best(found: list[Passage]) -> tuple[int, Passage, Candidate]:
-    return max(((number, passage, passage.candidates[0]) for number, passage in enumerate(found, start=1)), key=lambda item: item[2].weight)
+def _best_first(found: list[Passage]) -> list[Passage]:
+    """The passages as they were ranked, but first the one whose sentence answers best."""
+    best = max(found, key=lambda passage: passage.candidates[0].weight, default=None)
+    return sorted(found, key=lambda passage: passage is not best)
 
 
 def spoken(text: str) -> str:

@@ -18,7 +18,7 @@ from engine.answer.words import tokens, words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-ENOUGH = 0.65
+ENOUGH = 0.62
 """The least evidence of a passage that answers: the cosine of its best sentence, and half the share of the question's
 words that it holds."""
 RELEVANCE = 0.7
@@ -33,9 +33,16 @@ DATE = re.compile(
     r"\b\d{3,4}s?\b|\b\d{1,2}[:.]\d\d\b|\d(?:st|nd|rd|th)\b|\b(?:centur(?:y|ies)|BC|AD|today|yesterday|tomorrow"
     r"|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|January|February|March|April|May|June|July|August|September|October|November|December)\b"
 )
-CAUSE = re.compile(r"\b(?:because|since|due to|so that|so as|in order|to|caus(?:e|es|ed)|reason|therefore|thus|leads?|led|result(?:s|ed)?)\b", re.IGNORECASE)
+CAUSE = re.compile(
+    r"\b(?:because|since|due to|so that|so as|in order|to|caus(?:e|es|ed)|reason|therefore|thus|leads?|led|result(?:s|ed)?)\b", re.IGNORECASE
+)
 KINDS = (
-    (re.compile(r"\bhow (?:many|much|long|old|far|large|big|tall|high|often)\b|\b(?:what|which) (?:percent|percentage|number|amount)\b|\bpercentage\b"), FIGURE),
+    (
+        re.compile(
+            r"\bhow (?:many|much|long|old|far|large|big|tall|high|often)\b|\b(?:what|which) (?:percent|percentage|number|amount)\b|\bpercentage\b"
+        ),
+        FIGURE,
+    ),
     (re.compile(r"\bwhen\b|\b(?:what|which) (?:\w+ )?(?:year|date|day|month|century|decade|time)\b"), DATE),
     (re.compile(r"\bwhy\b"), CAUSE),
 )

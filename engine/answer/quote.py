@@ -72,4 +72,3 @@ def _around(text: str, start: int, end: int) -> str:
     lead = max((match.end() for match in re.finditer(r"[.!?。！？]\s+|\n", before)), default=0 if start <= AROUND else len(before))
     stop = re.search(r"[.!?。！？](?=\s|$)|\n", after)
     return (before[lead:] + text[start:end] + (after[: stop.end()] if stop else "")).strip()
-

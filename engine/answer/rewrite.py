@@ -18,7 +18,9 @@ LEANING = re.compile(r"\b(?:(?P<whose>its|their|his)|(?P<what>it|they|them|him|h
 """A word that stands for something said before."""
 BEFORE_NOUN = ("this", "that", "these", "those", "her", "one", "ones")
 """Those that do so only where no noun follows them."""
-EXPLETIVE = re.compile(r"\s+(?:is |was )?(?:true|possible|necessary|likely|ok|okay|better|worth|safe|known|takes?|took|costs?)\b.*\b(?:that|to)\b", re.IGNORECASE)
+EXPLETIVE = re.compile(
+    r"\s+(?:is |was )?(?:true|possible|necessary|likely|ok|okay|better|worth|safe|known|takes?|took|costs?)\b.*\b(?:that|to)\b", re.IGNORECASE
+)
 """“Is it true that”, “how long does it take to”: there, “it” stands for nothing."""
 GREETING = re.compile(r"\W*(?:hello|hi|hey|thanks|thank you|good \w+|bye|yes|no|ok(?:ay)?)\W*", re.IGNORECASE)
 SWAP = re.compile(r"^\s*(?:what|how) about (?:the |an? )?(?P<noun>[^?.!,]+?)\s*[?.!]*$", re.IGNORECASE)
@@ -55,9 +57,9 @@ def _put(match: re.Match[str], topic: str, before: str) -> str:
         # A person is meant: of “Tesla's first job”, the name alone.
         named = re.match(r"(?:[^\W\d_a-z][\w.-]*\s*)+", topic)
         topic = named.group().strip() if named else topic
-    elif article := re.search(rf"\b(the|an?|my|your|our) {re.escape(topic)}", before, re.IGNORECASE):
-        if said not in ("one", "ones"):
-            topic = f"{article[1].lower() if article[1].lower() in ('my', 'your', 'our') else 'the'} {topic}"
+    elif said not in ("one", "ones") and (article := re.search(rf"\b(the|an?|my|your|our) {re.escape(topic)}", before, re.IGNORECASE)):
+        mine = article[1].lower()
+        topic = f"{mine if mine in ('my', 'your', 'our') else 'the'} {topic}"
     return topic if not match["whose"] else f"{topic}'" if topic.endswith("s") else f"{topic}'s"
 
 
@@ -99,7 +101,11 @@ def _without_verb(text: str, phrases: list[list[str]]) -> list[list[str]]:
 def _names(noun: str) -> bool:
     """Whether this is a thing's name, rather than a whole question or one more word that leans."""
     words = noun.lower().split()
-    return bool(words) and len(words) <= 5 and not any(re.fullmatch(rf"{WH}|{BE}|{I}|them|its|their|his|her|this|that|these|those|ones?", word) for word in words)
+    return (
+        bool(words)
+        and len(words) <= 5
+        and not any(re.fullmatch(rf"{WH}|{BE}|{I}|them|its|their|his|her|this|that|these|those|ones?", word) for word in words)
+    )
 
 
 def _swapped(before: str, topic: str, noun: str) -> str:

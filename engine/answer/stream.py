@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from engine.answer.support import WRITTEN, Cited, cite
@@ -31,6 +32,12 @@ class Citing:
         self.sentences: list[Cited] = []
         self.text = ""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the last whole sentence was said before."""
+        said = [sentence.text for sentence in self.sentences]
+        return len(said) > 1 and said[-1] in said[:-1]
+
     def feed(self, piece: str) -> str:
         """The text that can be shown now."""
         self._open = _AFTER.sub(r"\2\1", self._open + piece)
@@ -39,7 +46,7 @@ class Citing:
         places = cut(ready)
         out = ""
         # The last sentence may go on; those before it are whole.
-        for (start, end), (following, _) in zip(places, places[1:], strict=False):
+        for (start, end), (following, _) in pairwise(places):
             out += self._close(ready[start:end]) + ready[end:following]
         if len(places) > 1:
             ready = ready[places[-1][0] :]

@@ -110,7 +110,8 @@ def cite(sentence: str, passages: list[str]) -> Cited:
     the passage that supports the sentence best takes their place."""
     written = [int(number) for number in WRITTEN.findall(sentence)]
     plain = WRITTEN.sub("", sentence).strip()
-    scores = [support(plain, passage) for passage in passages]
+    said = re.sub(r"^(?:\d+[.)]|[-*•])\s+", "", plain)  # A list's number is no figure.
+    scores = [support(said, passage) for passage in passages]
     right = [number for number in written if 1 <= number <= len(passages) and scores[number - 1] >= ENOUGH]
     best = max(scores, default=0.0)
     if not right and best >= ENOUGH:

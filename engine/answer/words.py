@@ -6,12 +6,13 @@ import re
 import unicodedata
 from functools import lru_cache
 
-STOP = frozenset(
-    "a about above after all also an and any are as at be because been between but by can could did do does during for from had has have he her "
-    "him his how i if in into is it its just may me might more most must my no not of on one only or other our out over she "
-    "should so some such than that the their them then there these they this those through to under until up upon us use used using was we were what "
-    "when where which while who whom whose why will with within without would you your".split()
-)
+_STOP = """
+a about above after all also an and any are as at be because been between but by can could did do does during for from had has have he her
+him his how i if in into is it its just may me might more most must my no not of on one only or other our out over she
+should so some such than that the their them then there these they this those through to under until up upon us use used using was we were what
+when where which while who whom whose why will with within without would you your
+"""
+STOP = frozenset(_STOP.split())
 ENDS = ".!?"
 WIDE = "。！？।؟۔"
 """Ends of a sentence after which no space is needed."""

@@ -118,7 +118,9 @@ def main() -> None:
     said = [answer["sentences"][0]["spans"][0]["text"] if answer["found"] else "" for answer in answers]
     cited = [row_of(answer, answer["cited"][0]) if answer["found"] else -1 for answer in answers]
     print(f"{len(held)} questions of qa-xquad on {len(contexts)} passages          answers  nearest sentence of the nearest passage")
-    print(f"  the cited row is the gold passage (goal .85)   {share(lambda at: cited[at] == gold[at])} {share(lambda at: baseline[at][0] == gold[at])}")
+    print(
+        f"  the cited row is the gold passage (goal .85)   {share(lambda at: cited[at] == gold[at])} {share(lambda at: baseline[at][0] == gold[at])}"
+    )
     held_words = share(lambda at: any(span in said[at] for span in spans[at]))
     print(f"  the answer holds the gold words                {held_words} {share(lambda at: any(span in baseline[at][1] for span in spans[at]))}")
     words = sum(len(text.split()) for text in said) / len(held)
@@ -127,7 +129,9 @@ def main() -> None:
     print(f"  seconds an answer                              {took / len(held):>8.2f}")
     others = elsewhere(count // 2)
     wrong = sum(ask(question)["found"] for question in others)
-    print(f"{len(others)} questions about something else (banking77, cacm)\n  answered all the same                          {wrong / len(others):>8.3f}")
+    print(
+        f"{len(others)} questions about something else (banking77, cacm)\n  answered all the same                          {wrong / len(others):>8.3f}"
+    )
     missed = 0
     for at, row in enumerate(held):
         without.row = gold[at]
