@@ -22,11 +22,16 @@ EXPLETIVE = re.compile(
     r"\s+(?:is |was )?(?:true|possible|necessary|likely|ok|okay|better|worth|safe|known|takes?|took|costs?)\b.*\b(?:that|to)\b", re.IGNORECASE
 )
 """“Is it true that”, “how long does it take to”: there, “it” stands for nothing."""
+CLAUSE = re.compile(r"[,;:]|\b(?:when|if|after|before|while|once|because|that|which|who|whom|and|or|but|then)\b", re.IGNORECASE)
+"""Where another clause begins."""
 GREETING = re.compile(r"\W*(?:hello|hi|hey|thanks|thank you|good \w+|bye|yes|no|ok(?:ay)?)\W*", re.IGNORECASE)
 SWAP = re.compile(r"^\s*(?:what|how) about (?:the |an? )?(?P<noun>[^?.!,]+?)\s*[?.!]*$", re.IGNORECASE)
 AND = re.compile(r"^\s*(?:and|or) (?:the |an? |for |in |of |with |on )*(?P<noun>[^?.!,]+?)\s*[?.!]*$", re.IGNORECASE)
-EMPTY = re.compile(rf"(?:{WH}|{BE}|{I}|many|much|long|often|old|far|own|please|happens?|called|means?)", re.IGNORECASE)
-"""Words that name nothing, besides the stop words."""
+EMPTY = re.compile(
+    rf"(?:{WH}|{BE}|{I}|many|much|long|often|old|far|own|please|happens?|called|means?|running|waiting|paused|finished|stopped|queued|current|existing)",
+    re.IGNORECASE,
+)
+"""Words that name nothing, besides the stop words: how a thing is now is not what it is."""
 WORD = re.compile(r"\w(?:[\w'’.-]*\w)?")
 
 
@@ -57,14 +62,14 @@ def _put(match: re.Match[str], topic: str, before: str) -> str:
         # A person is meant: of “Tesla's first job”, the name alone.
         named = re.match(r"(?:[^\W\d_a-z][\w.-]*\s*)+", topic)
         topic = named.group().strip() if named else topic
-    elif said not in ("one", "ones") and (article := re.search(rf"\b(the|an?|my|your|our) {re.escape(topic)}", before, re.IGNORECASE)):
+    elif said not in ("one", "ones") and (article := re.search(rf"\b(the|an?|my|your|our) (?:\w+ )?{re.escape(topic)}", before, re.IGNORECASE)):
         mine = article[1].lower()
         topic = f"{mine if mine in ('my', 'your', 'our') else 'the'} {topic}"
     return topic if not match["whose"] else f"{topic}'" if topic.endswith("s") else f"{topic}'s"
 
 
 def topic_of(question: str) -> str:
-    """What a question is about: its first name (Eiffel Tower), or else the first thing that it names (running job),
+    """What a question is about: its first name (Eiffel Tower), or else the first thing that it names (hybrid search),
     without its verbs. Empty when it names nothing."""
     phrases = [] if GREETING.fullmatch(question) else _phrases(question)
     names = [phrase for phrase in phrases if any(word[:1].isupper() and word[1:2].islower() for word in phrase)]
@@ -126,6 +131,12 @@ def _leans(question: str, match: re.Match[str]) -> bool:
         return False
     if len(before.split()) <= 1:
         return True
-    # “When a job fails, how do I resume it?” names the job itself; “What colour is it?” only asks for a colour.
+    # “What colour is it?” only asks for a colour.
     opened = re.match(rf"\s*(?:{WH})\b(?:\s+[^\s,]+){{0,3}}?\s+(?:{BE})\b", before, re.IGNORECASE)
-    return not _phrases(before[opened.end() :] if opened else before)
+    named = before[opened.end() :] if opened else before
+    if not match["whose"]:
+        # In one clause a pronoun is never what the clause names (“Did Spain join it?”); in the next one it may be
+        # (“When a job fails, how do I resume it?”).
+        ends = [clause.start() for clause in CLAUSE.finditer(named)]
+        named = named[: ends[-1]] if ends else ""
+    return not _phrases(named)

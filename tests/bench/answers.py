@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from engine.devices import prepare_environment
 prepare_environment()
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 NAME = "bench-qa-xquad"
+BEFORE = "in|at|of|by|under|during|to|for|between|with|from|about|on"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +86,24 @@ def nearest(reader: Reader, question: str) -> tuple[int, str]:
     return hit.row, found[cosines.index(max(cosines))]
 
 
+def follow_ups(rows: list[dict[str, Any]], count: int) -> list[tuple[str, str, dict[str, Any]]]:
+    """Questions that lean on the one before them, made from pairs on one passage: the topic of the first, where the
+    second says it too after a preposition, becomes “it”. Each is (before, with “it”, the row of the second)."""
+    from engine.answer.rewrite import topic_of
+
+    found = []
+    for before, row in pairwise(rows):
+        topic = topic_of(before["question"])
+        if before["context"] == row["context"] and topic and f" {topic.lower()}" in row["question"].lower():
+            place = (
+                rf"\b({BEFORE}) (?:the )?{re.escape(topic)}(?=\s*\?|\s+(?:in|at|for|by|to|from|with|is|was|are|were|had|has|and|as|during|when)\b)"
+            )
+            leaning = re.sub(place, r"\1 it", row["question"], count=1, flags=re.IGNORECASE)
+            if leaning != row["question"]:
+                found.append((before["question"], leaning, row))
+    return found[:: max(1, len(found) // count)][:count]
+
+
 def row_of(data: dict[str, Any], number: int) -> int:
     return int(data["passages"][number - 1]["address"].rsplit("/", 1)[-1])
 
@@ -92,6 +113,7 @@ def main() -> None:
         print("qa-xquad is not here, skipped")
         return
     from engine.answer.answer import Answering
+    from engine.answer.rewrite import rewrite
     from engine.jobs.context import CancelToken
 
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
@@ -137,6 +159,18 @@ def main() -> None:
         without.row = gold[at]
         missed += ask(row["question"], without)["found"]
     print(f"the {len(held)} questions with their passage taken away\n  answered all the same, from a near one          {missed / len(held):>8.3f}")
+    leaning = follow_ups(rows, count // 4)
+
+    def right(question: str, row: dict[str, Any]) -> bool:
+        data = ask(question)
+        return bool(data["found"]) and row_of(data, data["cited"][0]) == contexts.index(row["context"])
+
+    print(f"{len(leaning)} follow-ups, their topic said as “it”; the cited row is the gold passage")
+    print(f"  as they stand                                  {sum(right(said, row) for _, said, row in leaning) / len(leaning):>8.3f}")
+    print(
+        f"  rewritten with the question before             {sum(right(rewrite(said, before), row) for before, said, row in leaning) / len(leaning):>8.3f}"
+    )
+    print(f"  as they were first written                     {sum(right(row['question'], row) for *_, row in leaning) / len(leaning):>8.3f}")
 
 
 if __name__ == "__main__":

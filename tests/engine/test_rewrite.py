@@ -7,7 +7,7 @@ import pytest
 from engine.answer.rewrite import rewrite, topic_of
 
 FOLLOW_UPS = [
-    ("How do I pause a running job?", "and how do I cancel it?", "How do I cancel the running job?"),
+    ("How do I pause a running job?", "and how do I cancel it?", "How do I cancel the job?"),
     ("What do herons eat?", "and where do they nest?", "Where do herons nest?"),
     ("What do herons eat?", "What about storks?", "What do storks eat?"),
     ("What do herons eat?", "and storks?", "What do storks eat?"),
@@ -18,6 +18,7 @@ FOLLOW_UPS = [
     ("Who is Peyton Manning?", "What is his age?", "What is Peyton Manning's age?"),
     ("How do I add a CSV file?", "And a Parquet file?", "How do I add a Parquet file?"),
     ("How do I train a model on my data?", "How long does that take?", "How long does the model take?"),
+    ("Who founded the European Union?", "When did Spain join it?", "When did Spain join the European Union?"),
     ("herons?", "where do they nest?", "Where do herons nest?"),
 ]
 WHOLE = [
@@ -25,6 +26,8 @@ WHOLE = [
     ("What do herons eat?", "How old was Marconi?"),
     ("What do herons eat?", "When a job fails, how do I resume it?"),
     ("What do herons eat?", "How do I pause that job?"),
+    ("What do herons eat?", "How do I add a CSV file and index it?"),
+    ("What do herons eat?", "What does a job do with its checkpoints?"),
     ("What do herons eat?", "Is it true that storks eat fish?"),
     ("What do herons eat?", "How long does it take to build an index?"),
     ("What do herons eat?", "storks?"),
