@@ -107,9 +107,11 @@ class TokenDelta(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassagesFound(Event):
-    """The rows an answer will be built on, best first, before its first word. Each has n, address, text, score."""
+    """The rows an answer will be built on, best first, before its first word. Each has n, address, text, score.
+    ``asked`` is the question as it was understood, where that differs from what was typed."""
 
     passages: list[dict[str, Any]]
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

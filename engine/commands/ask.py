@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Literal
+
 from engine.commands.base import Desk, Field, Now
 from engine.commands.search import chosen
 from engine.results import Result, Table
 from engine.store.sessions import MessageRecord
 
+if TYPE_CHECKING:
+    from engine.answer.answer import Answering
+
 
 class Ask(Now):
-    """Ask a dataset a question; the answer cites the rows it stands on, or says that nothing answers."""
+    """Ask a dataset a question; the answer cites the rows it stands on, or says that nothing answers.
+
+    A small model is not trusted with facts: then the answer is quoted from the rows. A larger one writes it, and a
+    sentence that no row supports is marked [?]. A follow-up ("and how do I cancel it?") is understood with the
+    question before it.
+    """
 
     verb = "ask"
     effect = "compute"
@@ -21,18 +31,51 @@ class Ask(Now):
     question: str = Field(min_length=1, description="The question")
     on: str = Field("", description="Which dataset (the one in use)")
     model: str = Field("", description="Which model writes (the one in use)")
+    by: Literal["auto", "quote", "model"] = Field("auto", description="Quote the rows, or let the model write (auto: unless it is small)")
     passages: int = Field(3, ge=1, le=20, description="How many rows the answer may stand on")
+    alone: bool = Field(False, description="Take the question as it is, not as a follow-up")
     session: str = Field("", description="Which conversation (the current one)")
 
     def run(self, desk: Desk) -> Result:
-        from engine.answer.answer import answer
+        from engine.answer.answer import Answering
 
         dataset = chosen(desk, self.on)
         desk.reader.index(dataset.name)  # Says at once that there is no index.
+        if self.model:
+            desk.models.record(self.model)  # And that there is no such model, even where none has to write.
         session = self.session or desk.workspace.recall("session", "main")
-        with desk.models.use(self.model) as backend:
-            desk.workspace.sessions.add(MessageRecord(session, "user", self.question, {"kind": "ask", "dataset": dataset.name}))
-            data = answer(desk.reader, backend, dataset.name, self.question, self.passages, desk.emit, desk.cancel)
+        asked = self.question if self.alone else self._asked(desk, session, dataset.name)
+        writes = desk.models.writes(self.model) if self.by == "auto" else self.by == "model"
+        # Kept before the answer begins: a killed terminal loses no question.
+        desk.workspace.sessions.add(MessageRecord(session, "user", self.question, {"kind": "ask", "dataset": dataset.name, "asked": asked}))
+        data = self._answer(Answering(desk.reader, dataset, desk.emit, desk.cancel), desk, asked, writes=writes)
         desk.workspace.sessions.add(MessageRecord(session, "assistant", data["answer"], {"kind": "ask", **data}))
         rows = [[f"[{passage['n']}]", passage["address"], passage["quote"]] for passage in data["passages"]]
-        return Result(data["answer"], data, Table(["", "row", "says"], rows))
+        return Result(_told(data), data, Table(["", "row", "says"], rows))
+
+    def _answer(self, answering: Answering, desk: Desk, asked: str, *, writes: bool) -> dict[str, Any]:
+        if not writes:
+            return answering.answer(self.question, asked, self.passages, None)
+        with desk.models.use(self.model) as backend:
+            return answering.answer(self.question, asked, self.passages, backend)
+
+    def _asked(self, desk: Desk, session: str, dataset: str) -> str:
+        """The question with what it leans on from the last one to the same dataset in this conversation."""
+        from engine.answer.rewrite import rewrite
+
+        for message in reversed(desk.workspace.sessions.messages(session, 20)):
+            if message.role == "user" and message.facts.get("kind") == "ask":
+                if message.facts.get("dataset") != dataset:
+                    break
+                return rewrite(self.question, str(message.facts.get("asked") or message.text))
+        return self.question
+
+
+def _told(data: dict[str, Any]) -> str:
+    """The answer in lines: how the question was understood, where that is not as it was put, and what ``[?]`` means."""
+    lines = [data["answer"]]
+    if data["asked"] != data["question"]:
+        lines.insert(0, f"Understood as: {data['asked']}")
+    if not all(sentence["supported"] for sentence in data["sentences"]):
+        lines.append("[?] No row supports this sentence.")
+    return "\n".join(lines)

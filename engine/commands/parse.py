@@ -73,7 +73,8 @@ def from_argv(argv: Sequence[str]) -> Command:
     at = 0
     for text in argv:
         width = len(shlex.quote(text))
-        words.append(Word(text, at, at + width, quoted=" " in text))
+        # The shell has taken the quotes off: they are no part of a question. Only what looks like a flag needs them.
+        words.append(Word(text, at, at + width, quoted=text.startswith("--") and " " in text))
         at += width + 1
     return _read(words, shlex.join(argv))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ModelError, NotFound
 from engine.inference.hosted import Hosted
+from engine.inference.protocol import SMALL
 from engine.jobs.host import Host
 from engine.models.load import resolve
 from engine.models.starter import CHAT
@@ -64,6 +65,20 @@ class ModelPool:
                 "Choose a chat model: `models` lists them.",
             )
         return record
+
+    def writes(self, name: str = "") -> bool:
+        """Whether there is a chat model whose own words can be trusted with facts: one that is there and is not small.
+
+        Raises ``NotFound`` or ``ModelError`` for a name that is no chat model.
+        """
+        try:
+            record = self.record(name)
+        except NotFound:
+            if name:
+                raise
+            return False
+        base = self._workspace.models.get(record.base) if record.base else record
+        return base.bytes >= SMALL
 
     def unload(self, name: str) -> None:
         """Free a model. A name that is not loaded is no error."""

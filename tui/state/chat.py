@@ -19,7 +19,9 @@ WORDS = re.compile(r"\w{3,}")
 @dataclass(slots=True)
 class Message:
     """One entry. ``text`` is what was typed, said or streamed so far; ``busy`` until its call is finished;
-    ``found`` is false for an answer that found nothing relevant; ``result`` is the JSON of a note's Result."""
+    ``found`` is false for an answer that found nothing relevant; ``asked`` is a follow-up as it was understood;
+    ``unsupported`` is how many sentences no row supports; ``quoted``: the words are a row's, not a model's;
+    ``result`` is the JSON of a note's Result."""
 
     number: int
     kind: Kind
@@ -29,6 +31,9 @@ class Message:
     busy: bool = False
     found: bool = True
     model: str = ""
+    asked: str = ""
+    unsupported: int = 0
+    quoted: bool = False
     passages: list[dict[str, Any]] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
@@ -36,7 +41,7 @@ class Message:
 
     def footer(self) -> str:
         """One line under an answer: who said it, how fast."""
-        parts = [self.model] if self.model else []
+        parts = [self.model] if self.model else ["quoted from the rows"] if self.quoted and self.found else []
         if rate := self.usage.get("rate"):
             parts.append(f"{rate:.0f} tok/s")
         if first := self.usage.get("first_token"):
@@ -104,7 +109,7 @@ class ChatState:
                 facts = record.facts
                 self.add(
                     "answer", record.text, verb="ask" if facts.get("passages") else "chat", model=facts.get("model", ""),
-                    passages=facts.get("passages") or [], usage=facts.get("usage") or {}, found=facts.get("found", True),
+                    passages=facts.get("passages") or [], usage=facts.get("usage") or {}, found=facts.get("found", True), **_of_ask(facts),
                 )  # fmt: skip
 
     def clear(self) -> None:
@@ -117,9 +122,10 @@ class ChatState:
                 if message := self.of(ticket):
                     message.text += text
                 return message
-            case events.PassagesFound(job=ticket, passages=passages):
+            case events.PassagesFound(job=ticket, passages=passages, asked=asked):
                 if message := self.of(ticket):
                     message.passages = passages
+                    message.asked = asked
                 return message
             case events.CallFinished():
                 return self._finish(event)
@@ -143,7 +149,16 @@ class ChatState:
         message.passages = data.get("passages", message.passages)
         message.model = data.get("model", "")
         message.usage = data.get("usage") or {}
+        for name, value in _of_ask(data).items():
+            setattr(message, name, value)
         return message
+
+
+def _of_ask(data: dict[str, Any]) -> dict[str, Any]:
+    """What an answer from rows says about itself."""
+    asked = str(data.get("asked") or "")
+    unsupported = sum(not sentence.get("supported", True) for sentence in data.get("sentences") or [])
+    return {"asked": asked if asked != data.get("question") else "", "unsupported": unsupported, "quoted": data.get("by") == "quote"}
 
 
 def support(passage: str, answer: str) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from tui.messages import OpenRow
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
     from textual.app import ComposeResult
     from textual.widgets.markdown import MarkdownStream
 
@@ -80,19 +81,26 @@ class AnswerEntry(Vertical):
         self._ended = False
 
     def compose(self) -> ComposeResult:
+        asked = Static(classes="asked", markup=False)
+        asked.display = False
+        yield asked
         yield Static("…", classes="status", markup=False)
 
     async def follow(self) -> None:
         """Draw what has come since the last look."""
         message = self._message
         text = clean(message.text)
+        asked = self.query_one(".asked", Static)
+        if message.asked and not asked.display:
+            asked.display = True
+            asked.update(Content(f"understood as: {one_line(message.asked, 200)}"))
         if message.busy:
             if not text:
                 self._status(f"reading {len(message.passages)} rows…" if message.passages else "thinking…")
                 return
             if self._markdown is None:
                 self._status("")
-                self._markdown = Markdown(open_links=False)
+                self._markdown = Markdown(open_links=False, parser_factory=words_only)
                 await self.mount(self._markdown)
             if self._stream is None:
                 self._stream = Markdown.get_stream(self._markdown)
@@ -111,10 +119,12 @@ class AnswerEntry(Vertical):
         self.set_class(not message.found, "-nothing")
         self._status("")
         if text and self._markdown is None:
-            self._markdown = Markdown(text, open_links=False)
+            self._markdown = Markdown(text, open_links=False, parser_factory=words_only)
             await self.mount(self._markdown)
         elif self._markdown is not None and self._markdown.source != text:
             await self._markdown.update(text)
+        if message.unsupported:
+            await self.mount(Static("[?] No row supports this sentence.", classes="unsupported", markup=False))
         if message.passages:
             await self.mount(Citations(message.passages, message.text))
         if footer := message.footer():
@@ -124,6 +134,15 @@ class AnswerEntry(Vertical):
         status = self.query_one(".status", Static)
         status.display = bool(text)
         status.update(text)
+
+
+def words_only() -> MarkdownIt:
+    """A parser for text that may come from rows: emphasis, code, lists and tables, but no link that hides where it
+    goes, no picture, no HTML, and no ``[7]`` that is anything but those three signs."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("gfm-like", {"html": False, "linkify": False})
+    return parser.disable(["link", "image", "autolink", "linkify", "reference", "html_inline", "html_block"])
 
 
 class NoteEntry(Vertical):
