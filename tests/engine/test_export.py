@@ -131,3 +131,10 @@ def test_a_cancelled_export_leaves_nothing(mixed: Engine, tmp_path: Path) -> Non
     with pytest.raises(Stopped):
         export(job, mixed.workspace.datasets.get("long"), ["train"], tmp_path / "o.csv", "", [], force=False)
     assert not [path for path in tmp_path.iterdir() if "o.csv" in path.name] and issubclass(DataError, BitternError)
+
+
+def test_the_line_says_it_all() -> None:
+    from engine.commands.parse import from_line, to_line
+
+    request = from_line("export tickets o.csv --where \"label = 'b c'\" --columns a,b --force")
+    assert request.where_ == "label = 'b c'" and from_line(to_line(request)) == request and "--where " in to_line(request)  # type: ignore[attr-defined]

@@ -185,4 +185,7 @@ def test_bars_say_what_they_count() -> None:
     assert heading == "Values" and [(bar.label, bar.count, bar.where) for bar in bars] == [
         ("0", 1, '"n" > -1 AND "n" <= 0'), ("1 – 5", 5, '"n" > 0 AND "n" <= 5'), ("6 – 9", 4, '"n" > 5 AND "n" <= 10'),
     ]  # fmt: skip
+    assert [heading for heading, _ in StatsView("t", {**view.data, "columns": [{**number, "distinct": 900, "top": [{"value": 1, "count": 2}]}]}).bars(0)] == [
+        "Values", "Most frequent values",
+    ], "few of many values say less than how all are spread"  # fmt: skip
     assert drawn(1, 1000, 10) == "▏" and drawn(1000, 1000, 10) == "█" * 10 and drawn(0, 5, 10) == ""

@@ -156,21 +156,23 @@ class StatsScreen(ModalScreen[None]):
             parts += [(name.ljust(12), "$text-muted"), one_line(told, 300), "\n"]
         self.query_one("#stats-figures", Static).update(Content.assemble(*parts))
         bars = self.query_one("#stats-bars", OptionList)
-        width = max(10, (bars.size.width or self.size.width - 40) - LABEL - 16)
+        room = bars.size.width or self.size.width - 40
+        label = min(LABEL, room // 3)
+        width = max(10, room - label - 14)
         self._wheres = {}
         options: list[Option] = []
         for heading, found in self.view.bars(number):
             options.append(Option(Content.styled(heading, "bold $secondary"), disabled=True))
-            options += self._options(found, width)
+            options += self._options(found, label, width)
         bars.set_options(options)
         bars.highlighted = next((at for at, option in enumerate(options) if not option.disabled), None)
 
-    def _options(self, found: list[Bar], width: int) -> list[Option]:
+    def _options(self, found: list[Bar], label: int, width: int) -> list[Option]:
         most = max((bar.count for bar in found), default=0)
         options = []
         for bar in found:
             content = Content.assemble(
-                one_line(bar.label, LABEL - 1).ljust(LABEL), (drawn(bar.count, most, width).ljust(width), "$primary"), f" {bar.count:,}"
+                one_line(bar.label, label - 1).ljust(label), (drawn(bar.count, most, width).ljust(width), "$primary"), f" {bar.count:,}"
             )
             key = f"bar-{len(self._wheres)}" if bar.where else None
             if key:

@@ -67,11 +67,15 @@ class StatsView:
         """The bars of a column, under a heading each."""
         column = self.columns[number]
         found: list[tuple[str, list[Bar]]] = []
-        if top := column.get("top"):
-            found.append(("Most frequent values", [_value(column, item) for item in top]))
+        top = [("Most frequent values", [_value(column, item) for item in column["top"]])] if column.get("top") else []
+        few = column.get("distinct", 0) <= len(column.get("top", ()))
+        if few:  # then they are all that there is to know
+            found += top
         if histogram := column.get("histogram"):
             heading = f"Length in {KIND[column['kind']]}" if column["kind"] in KIND else "Values"
             found.append((heading, _bins(column, histogram)))
+        if not few:
+            found += top
         if tokens := column.get("tokens", {}).get("histogram"):
             edges = pairwise(tokens["edges"])
             found.append(
