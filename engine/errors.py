@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A way out that one key takes: what it does, and the whole line that does it."""
+
+    label: str
+    line: str
 
 
 class BitternError(Exception):
@@ -15,14 +24,16 @@ class BitternError(Exception):
     title = "Something went wrong"
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", repairs: Iterable[Repair] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.repairs = tuple(repairs)
 
     def as_dict(self) -> dict[str, Any]:
-        """The stable JSON form: ``error``, ``title``, ``message``, ``hint``."""
-        return {"error": type(self).__name__, "title": self.title, "message": self.message, "hint": self.hint}
+        """The stable JSON form: ``error``, ``title``, ``message``, ``hint``, and ``repairs`` where there are any."""
+        told = {"error": type(self).__name__, "title": self.title, "message": self.message, "hint": self.hint}
+        return {**told, "repairs": [asdict(repair) for repair in self.repairs]} if self.repairs else told
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -58,6 +69,15 @@ class DataError(BitternError):
     """A file or dataset that cannot be used as asked; the message has file, line and column where they are known."""
 
     title = "This data can't be used"
+
+    def __init__(self, message: str, hint: str = "", repairs: Iterable[Repair] = ()) -> None:
+        super().__init__(message, hint, repairs)
+        self.changes: list[tuple[str, dict[str, Any]]] = []
+
+    def offer(self, label: str, **values: Any) -> Self:
+        """Offer a repair: the same Command with other ``values``. The Command makes a line of it (``repairs``)."""
+        self.changes.append((label, values))
+        return self
 
 
 class ModelError(BitternError):
@@ -107,7 +127,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def from_dict(data: dict[str, Any]) -> BitternError:
     """The error that :meth:`BitternError.as_dict` described, for errors that crossed a process boundary."""
     kinds: dict[str, type[BitternError]] = {cls.__name__: cls for cls in BitternError.__subclasses__()}
-    return kinds.get(str(data.get("error")), BitternError)(str(data.get("message", "")), str(data.get("hint", "")))
+    error = kinds.get(str(data.get("error")), BitternError)(str(data.get("message", "")), str(data.get("hint", "")))
+    error.repairs = tuple(Repair(str(repair.get("label", "")), str(repair.get("line", ""))) for repair in data.get("repairs", []))
+    return error
 
 
 def explain(error: BaseException) -> BitternError:
@@ -116,7 +138,7 @@ def explain(error: BaseException) -> BitternError:
 
     if isinstance(error, BitternError):
         return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return DiskFull(f"No space left while writing {error.filename or 'a file'}.", "Free some space, then resume the job.")
     if isinstance(error, PermissionError):
         return BitternError(f"No permission for {error.filename}.", "Choose another folder or change its rights.")

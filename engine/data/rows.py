@@ -55,7 +55,7 @@ class Batches:
             number = bisect_right(self.starts, at) - 1
             inside = at - self.starts[number]
             piece = self.batches[number].slice(inside, end - at)
-            found += _rows(piece)
+            found += plain_rows(piece)
             at += piece.num_rows
         return found
 
@@ -134,7 +134,8 @@ def split_folder(record: DatasetRecord, split: str) -> Path:
     return Path(record.folder) / split
 
 
-def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """A batch's rows as plain JSON-able values."""
     names = batch.schema.names
     columns = [_values(batch.column(number)) for number in range(batch.num_columns)]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -157,7 +157,7 @@ class JobQueue:
                 log.exception("job %s failed", record.id)
             told = explain(error)
             jobs.finish(record.id, "failed", error=told.as_dict())
-            emit(JobFailed(title=told.title, message=told.message, hint=told.hint))
+            emit(JobFailed(title=told.title, message=told.message, hint=told.hint, repairs=told.as_dict().get("repairs", [])))
         finally:
             del self._tokens[record.id]
             written.close()
