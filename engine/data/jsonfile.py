@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from engine.data import encoding as encodings
@@ -37,11 +38,13 @@ def is_lines(path: Path, encoding: str) -> bool:
     if path.suffix.lower() != ".json":
         return True
     with path.open(encoding=_marked(encoding), errors="replace") as file:
-        first = next((line for line in file if line.strip()), "")
+        first, second = islice(chain((line for line in file if line.strip()), ("", "")), 2)
     try:
-        return isinstance(json.loads(first), dict)
+        value = json.loads(first)
     except (ValueError, RecursionError):
         return False
+    # One line alone may be an object that holds the rows.
+    return isinstance(value, dict) and (bool(second) or not any(_lists(value, "", 2)))
 
 
 def survey(job: JobContext, path: Path, encoding: str, *, strict: bool = False, rows: int = 0) -> Survey:
@@ -93,7 +96,7 @@ def _read(name: str, number: int, line: str, encoding: str, hooks: dict[str, Any
         hint = "Say how it is written, for example: --encoding cp1252 (older Windows files)."
         return Fault(name, number, broken.start() + 1, f"byte 0x{ord(broken[0]) & 0xFF:02x} is not {encoding} text", hint, line)
     try:
-        value = json.loads(line, **hooks)
+        value = _whole_letters(json.loads(line, **hooks), line, strict=bool(hooks))
     except json.JSONDecodeError as error:
         return Fault(name, number, error.colno, error.msg, ONE_EACH, line)
     except (RecursionError, ValueError) as error:
@@ -117,7 +120,7 @@ def whole(path: Path, encoding: str, *, strict: bool = False) -> Any:
     if not text.strip():
         raise DataError(f"{path.name} is empty.", "It needs one JSON object a line, or a list of objects.")
     try:
-        return json.loads(text, **hooks)
+        return _whole_letters(json.loads(text, **hooks), text, strict=strict)
     except json.JSONDecodeError as error:
         good, _ = items(text)
         counted = f" {len(good):,} rows before it are good." if good else ""
@@ -211,6 +214,24 @@ def _lists(value: dict[str, Any], lead: str, depth: int) -> Iterator[tuple[str, 
 
 def _marked(encoding: str) -> str:
     return "utf-8-sig" if encoding == "utf-8" else encoding
+
+
+def _whole_letters(value: Any, text: str, *, strict: bool) -> Any:
+    """``value``, unless an escape in it is half of a letter (a lone surrogate). Raises ``ValueError``."""
+    if strict and "\\u" in text:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"\\u{ord(error.object[error.start]):04x} is half of a letter (a lone surrogate)") from None
+    return value
+
+
+def recode(path: Path, encoding: str, copy: Path) -> None:
+    """The same text as UTF-8, which is all that the reader understands well."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding="utf-8", newline="") as new:
+        while block := old.read(1 << 20):
+            new.write(block)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

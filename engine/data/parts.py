@@ -126,22 +126,17 @@ def _grouped(made: list[tuple[str, Path, Layout]]) -> dict[str, list[Path]]:
 
 def _json(desk: Desk, source: Source) -> list[Part]:
     files: dict[str, list[Path]] = {}
-    written: set[str] = set()
     for split, path in _each(source.files):
         found = jsonfile.encoding_of(desk.job, path, desk.options.encoding)
         lines = jsonfile.is_lines(path, found) and not desk.options.field
         used = _json_lines(desk, path, found) if lines else _json_whole(desk, path, found)
-        written.add("utf-8" if used != path else found.removesuffix("-sig"))
+        if used == path and found not in ("utf-8", "utf-8-sig"):
+            used = desk.copy(path)
+            jsonfile.recode(path, found, used)
         files.setdefault(split, []).append(used)
         desk.notes.append(f"Read as JSON{' lines' if lines else ''}, {found}.")
     desk.notes[:] = dict.fromkeys(desk.notes)
-    if len(written) > 1:
-        raise _unalike(source, written)
-    return _one("json", source, files, {"encoding": written.pop(), "parse_agent_traces": False}, desk)
-
-
-def _unalike(source: Source, written: set[str]) -> DataError:
-    return DataError(f"The files of {source.text} are not written alike: {', '.join(sorted(written))}.", "Add them one by one, or write them alike.")
+    return _one("json", source, files, {"parse_agent_traces": False}, desk)
 
 
 def _json_lines(desk: Desk, path: Path, found: str) -> Path:
@@ -204,7 +199,8 @@ def _text(desk: Desk, source: Source) -> list[Part]:
         files.setdefault(split, []).append(used)
     plain = {found.removesuffix("-sig") for found in written}
     if len(plain) > 1:
-        raise _unalike(source, plain)
+        message = f"The files of {source.text} are not written alike: {', '.join(sorted(plain))}."
+        raise DataError(message, "Add them one by one, or write them alike.")
     used_encoding = plain.pop()
     first = next(path for _, path in _each(files))
     unit = desk.options.by or check.text_unit(first, used_encoding)
@@ -219,6 +215,7 @@ def _parquet(desk: Desk, source: Source) -> list[Part]:
     names = {name: dict.fromkeys(found, "") for name, found in columns.items()}
     if not desk.options.union and (refused := union.refusal(names)):
         raise refused
+    desk.notes.append("Read as Parquet.")
     options = {"batch_size": 1000, "fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
     return _one("parquet", source, source.files, options, desk)
 
@@ -227,6 +224,7 @@ def _arrow(desk: Desk, source: Source) -> list[Part]:
     files: dict[str, list[Path]] = {}
     for split, path in _each(source.files):
         files.setdefault(split, []).append(check.arrow_stream(desk.job, path, desk.copy(path, ".arrow")))
+    desk.notes.append("Read as Arrow.")
     return _one("arrow", source, files, {}, desk)
 
 

@@ -81,7 +81,9 @@ def _opened(path: Path, raw: IO[bytes]) -> Any:
 def _copy(job: JobContext, stream: Any, target: Path, path: Path, raw: IO[bytes] | None) -> None:
     size, done = path.stat().st_size, 0
     with target.open("wb") as out:
-        while block := stream.read(BLOCK):
+        # What comes before a break is handed out piece by piece where the library can.
+        read = getattr(stream, "read1", stream.read)
+        while block := read(BLOCK):
             job.check()
             out.write(block)
             done += len(block)
