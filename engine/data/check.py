@@ -74,6 +74,43 @@ def text_unit(path: Path, encoding: str) -> str:
     return "paragraph" if "\n\n" in head else "line"
 
 
+def text_head(path: Path, encoding: str, copy: Path, rows: int, unit: str) -> Path:
+    """A copy of the first ``rows`` lines or paragraphs."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    written, blank = 0, True
+    with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding=encoding, newline="") as new:
+        for line in old:
+            starts = unit == "line" or (blank and bool(line.strip()))
+            if starts and written == rows:
+                break
+            written += starts
+            blank = not line.strip()
+            new.write(line)
+    return copy
+
+
+def parquet_head(path: Path, copy: Path, rows: int) -> Path:
+    """The first ``rows`` rows, as an Arrow stream."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with (
+            pq.ParquetFile(path, page_checksum_verification=True) as file,
+            pa.OSFile(str(copy), "wb") as out,
+            pa.ipc.new_stream(out, file.schema_arrow) as writer,
+        ):
+            for batch in file.iter_batches(min(rows, 1000)):
+                writer.write_batch(batch.slice(0, rows))
+                rows -= batch.num_rows
+                if rows <= 0:
+                    break
+    except (ValueError, NotImplementedError) as error:
+        raise DataError(f"{path.name} can't be read: {first_line(error)}", "Write it again.") from None
+    return copy
+
+
 def check_parquet(path: Path) -> list[str]:
     """The columns. Raises ``DataError`` for what is no Parquet file, or one whose row groups would not fit into memory."""
     import pyarrow.parquet as pq
@@ -96,12 +133,15 @@ def check_parquet(path: Path) -> list[str]:
     return names
 
 
-def arrow_stream(job: JobContext, path: Path, copy: Path) -> Path:
-    """An Arrow file (stream, file or Feather) as a stream, batch by batch. Raises ``DataError`` with the batch that is broken."""
+def arrow_stream(job: JobContext, path: Path, copy: Path, rows: int = 0) -> Path:
+    """An Arrow file (stream, file or Feather) as a stream, batch by batch, or its first ``rows`` rows.
+
+    Raises ``DataError`` with the batch that is broken.
+    """
     import pyarrow as pa
     from pyarrow import feather
 
-    number = 0
+    number = done = 0
     try:
         with pa.memory_map(str(path)) as source:
             head = source.read(6)
@@ -120,7 +160,10 @@ def arrow_stream(job: JobContext, path: Path, copy: Path) -> Path:
                 for number, batch in enumerate(batches):
                     job.check()
                     batch.validate(full=True)
-                    writer.write_batch(batch)
+                    writer.write_batch(batch.slice(0, rows - done) if rows else batch)
+                    done += batch.num_rows
+                    if rows and done >= rows:
+                        break
                     job.progress(number, None, "batches", f"checking {path.name}")
     except (ValueError, OSError, NotImplementedError, KeyError, TypeError) as error:
         if isinstance(error, OSError) and error.errno:

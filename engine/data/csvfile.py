@@ -218,17 +218,24 @@ def _count(job: JobContext, path: Path, layout: Layout, rows: int) -> Survey:
     return found
 
 
-def mend(job: JobContext, path: Path, layout: Layout, copy: Path, left: LeftOut) -> Layout:
-    """Write the good rows to ``copy`` and list the others; returns the layout of the copy. Raises ``Stopped``."""
+def mend(job: JobContext, path: Path, layout: Layout, copy: Path, left: LeftOut, rows: int = 0) -> Layout:
+    """Write the good rows (the first ``rows`` of them) to ``copy`` and list the others; returns the layout of the copy.
+
+    Raises ``Stopped``.
+    """
     copy.parent.mkdir(parents=True, exist_ok=True)
     with copy.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(layout.names)
+        written = 0
         for row in walk(job, path, layout):
             if isinstance(row, Fault):
                 left.row(row)
-            else:
-                writer.writerow(row)
+                continue
+            writer.writerow(row)
+            written += 1
+            if written == rows:
+                break
     return Layout(",", "utf-8", layout.names)
 
 

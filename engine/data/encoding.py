@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from itertools import islice
+import unicodedata
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from engine.errors import DataError
@@ -22,7 +23,7 @@ _HIGH = re.compile(rb"[\x80-\xff]+")
 _BETWEEN = "’–—\u00ad·"
 """Marks that stand between two letters."""
 _UNDEFINED = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
-CANDIDATES = ["cp1252", "cp1250", "cp1251", "mac_roman", "shift_jis", "gb18030", "big5", "euc_kr", "euc_jp", "koi8_r", "cp1253", "cp1255", "cp1256"]
+CANDIDATES = ["cp1251", "cp1252", "cp1250", "mac_roman", "shift_jis", "gb18030", "big5", "euc_kr", "euc_jp", "koi8_r", "cp1253", "cp1255", "cp1256"]
 
 
 def check_encoding(encoding: str) -> None:
@@ -52,9 +53,11 @@ def find(job: JobContext, path: Path, given: str = "") -> str:
     if at is None:
         return "utf-8"
     sample = _around(path, at)
-    if len(_UTF8.findall(sample)) > len(_HIGH.findall(_UTF8.sub(b"", sample))) // 4:
+    whole = len(_UTF8.findall(sample))
+    odd = sum(map(len, _HIGH.findall(_UTF8.sub(b"", sample))))
+    if whole >= odd:
         return "utf-8"
-    if _western(sample):
+    if whole <= odd // 20 and _western(sample):
         return "cp1252"
     raise unreadable(path, "utf-8", at, sample)
 
@@ -74,7 +77,24 @@ def guesses(sample: bytes) -> list[str]:
     from charset_normalizer import from_bytes
 
     found = [match.encoding for match in from_bytes(sample[: 1 << 16], cp_isolation=CANDIDATES)]
-    return [*found[:3], *(["cp1252"] if "cp1252" not in found[:3] and not _UNDEFINED.search(sample) else [])][:3]
+    for name in sorted(CANDIDATES, key=lambda name: _oddness(sample[: 1 << 16], name)):
+        if name not in found and _oddness(sample[: 1 << 16], name) < 1:
+            found.append(name)
+    return found[:3]
+
+
+def _oddness(sample: bytes, encoding: str) -> float:
+    """How little the bytes look like words in ``encoding``: signs among letters, capitals within words, mixed alphabets."""
+    try:
+        text = sample.decode(encoding)
+    except UnicodeError as error:
+        if not isinstance(error, UnicodeDecodeError) or error.end < len(sample) - 4:  # the sample may end within a letter
+            return 1.0
+        text = sample[: error.start].decode(encoding)
+    high = [(before, character) for before, character in pairwise(text) if ord(character) > 127]
+    alphabets = {unicodedata.name(character, "?").split()[0] for _, character in high if character.isalpha()}
+    odd = sum(not character.isalpha() or (before.islower() and character.isupper()) for before, character in high)
+    return min(0.99, odd / max(1, len(high)) + 0.1 * (len(alphabets) - 1))
 
 
 def preview(text: bytes, encoding: str, column: int) -> str:

@@ -63,15 +63,19 @@ def survey(job: JobContext, path: Path, encoding: str, *, strict: bool = False, 
     return found
 
 
-def mend(job: JobContext, path: Path, encoding: str, copy: Path, left: LeftOut) -> None:
-    """Write the good lines to ``copy`` and list the others. Raises ``Stopped``, ``DataError``."""
+def mend(job: JobContext, path: Path, encoding: str, copy: Path, left: LeftOut, rows: int = 0) -> None:
+    """Write the good lines (the first ``rows`` of them) to ``copy`` and list the others. Raises ``Stopped``, ``DataError``."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     with copy.open("w", encoding="utf-8") as file:
+        written = 0
         for item in walk(job, path, encoding, strict=True):
             if isinstance(item, Fault):
                 left.row(item)
-            else:
-                file.write(f"{item[1].strip()}\n")
+                continue
+            file.write(f"{item[1].strip()}\n")
+            written += 1
+            if written == rows:
+                break
 
 
 def walk(job: JobContext, path: Path, encoding: str, *, strict: bool) -> Iterator[Item | Fault]:

@@ -87,9 +87,9 @@ def _csv(desk: Desk, source: Source) -> list[Part]:
         layout = csvfile.layout_of(desk.job, path, options.delimiter, options.encoding, options.header)
         found, layout = csvfile.survey(desk.job, path, layout, options.rows)
         shown[_shown(layout)] = None
-        if _bad(desk, found):
+        if _bad(desk, found) or options.rows:
             copy = desk.copy(path)
-            layout = csvfile.mend(desk.job, path, layout, copy, desk.left)
+            layout = csvfile.mend(desk.job, path, layout, copy, desk.left, options.rows)
             path = copy  # noqa: PLW2901
         made.append((split, path, layout))
     desk.notes.append(f"Read as CSV: {'; or '.join(list(shown)[:3])}.")
@@ -140,11 +140,11 @@ def _json(desk: Desk, source: Source) -> list[Part]:
 
 
 def _json_lines(desk: Desk, path: Path, found: str) -> Path:
-    skip = desk.options.bad == "skip"
-    if not _bad(desk, jsonfile.survey(desk.job, path, found, strict=skip, rows=desk.options.rows)):
+    skip, rows = desk.options.bad == "skip", desk.options.rows
+    if not _bad(desk, jsonfile.survey(desk.job, path, found, strict=skip or bool(rows), rows=rows)) and not rows:
         return path
     copy = desk.copy(path, ".jsonl")
-    jsonfile.mend(desk.job, path, found, copy, desk.left)
+    jsonfile.mend(desk.job, path, found, copy, desk.left, rows)
     return copy
 
 
@@ -202,8 +202,12 @@ def _text(desk: Desk, source: Source) -> list[Part]:
         message = f"The files of {source.text} are not written alike: {', '.join(sorted(plain))}."
         raise DataError(message, "Add them one by one, or write them alike.")
     used_encoding = plain.pop()
-    first = next(path for _, path in _each(files))
-    unit = desk.options.by or check.text_unit(first, used_encoding)
+    unit = desk.options.by or check.text_unit(next(path for _, path in _each(files)), used_encoding)
+    if desk.options.rows and unit != "document":
+        files = {
+            split: [check.text_head(path, used_encoding, desk.copy(path), desk.options.rows, unit) for path in paths]
+            for split, paths in files.items()
+        }
     desk.notes.append(f"Read as text, {used_encoding}: each {unit} is a row.")
     return _one("text", source, files, {"encoding": used_encoding.replace("utf-8", "utf-8-sig"), "sample_by": unit}, desk)
 
@@ -216,6 +220,9 @@ def _parquet(desk: Desk, source: Source) -> list[Part]:
     if not desk.options.union and (refused := union.refusal(names)):
         raise refused
     desk.notes.append("Read as Parquet.")
+    if rows := desk.options.rows:
+        heads = {split: [check.parquet_head(path, desk.copy(path, ".arrow"), rows) for path in paths] for split, paths in source.files.items()}
+        return _one("arrow", source, heads, {}, desk)
     options = {"batch_size": 1000, "fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
     return _one("parquet", source, source.files, options, desk)
 
@@ -223,7 +230,7 @@ def _parquet(desk: Desk, source: Source) -> list[Part]:
 def _arrow(desk: Desk, source: Source) -> list[Part]:
     files: dict[str, list[Path]] = {}
     for split, path in _each(source.files):
-        files.setdefault(split, []).append(check.arrow_stream(desk.job, path, desk.copy(path, ".arrow")))
+        files.setdefault(split, []).append(check.arrow_stream(desk.job, path, desk.copy(path, ".arrow"), desk.options.rows))
     desk.notes.append("Read as Arrow.")
     return _one("arrow", source, files, {}, desk)
 

@@ -51,7 +51,7 @@ def read(job: JobContext, source: Source, cache: Path, options: Options, left: L
 def _load(desk: Desk, source: Source, cache: Path) -> dict[str, Any]:
     ready = parts.of(desk, source)
     try:
-        return _join([_load_part(desk, part, cache) for part in ready])
+        return _join([_load_part(desk, part, cache) for part in ready], desk.options.rows)
     except BitternError:
         raise
     except Exception as error:
@@ -67,39 +67,32 @@ def _load(desk: Desk, source: Source, cache: Path) -> dict[str, Any]:
 
 
 def _load_part(desk: Desk, part: Part, cache: Path) -> dict[str, Any]:
-    from datasets import load_dataset
+    from datasets import load_dataset_builder
 
     # The paths are names, not patterns, even with brackets in them.
     files = {split: [glob.escape(str(path)) for path in paths] for split, paths in part.files.items()}
+    found = prepared(desk.job, load_dataset_builder(part.builder, data_files=files, cache_dir=str(cache), **part.options))
     rows = desk.options.rows
-    found = dict(load_dataset(part.builder, data_files=files, cache_dir=str(cache), streaming=bool(rows), **part.options))
-    return {split: taken(desk.job, data, rows, cache / "taken") for split, data in found.items()} if rows else found
+    return {split: data.select(range(rows)) if 0 < rows < len(data) else data for split, data in found.items()}
 
 
-def taken(job: JobContext, stream: Any, rows: int, folder: Path) -> Any:
-    """The first ``rows`` rows of a stream, written to ``folder`` as they come. Raises ``Stopped``, ``DataError``."""
-    import pyarrow as pa
-    from datasets import Dataset
+def prepared(job: JobContext, builder: Any, split: str = "") -> dict[str, Any]:
+    """What a builder of ``datasets`` makes; it looks after each piece whether a stop was asked for."""
+    generate = getattr(builder, "_generate_tables", None)
+    if generate is not None:
 
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{len(list(folder.iterdir()))}.arrow"
-    writer, done = None, 0
-    with pa.OSFile(str(target), "wb") as file:
-        for table in stream.take(rows).with_format("arrow").iter(min(rows, 1000)):
-            job.check()
-            if writer is None:
-                schema = stream.features.arrow_schema if stream.features else table.schema
-                writer = pa.ipc.new_stream(file, schema)
-            writer.write_table(table.cast(schema) if table.schema != schema else table)
-            done += table.num_rows
-            job.progress(done, rows, "rows", "taking")
-        if writer is None:
-            raise DataError("There are no rows to take.", "Look at the source.")
-        writer.close()
-    return Dataset.from_file(str(target))
+        def checked(*arguments: Any, **values: Any) -> Iterator[Any]:
+            for piece in generate(*arguments, **values):
+                job.check()
+                yield piece
+
+        builder._generate_tables = checked
+    builder.download_and_prepare()
+    found = builder.as_dataset(split or None)
+    return dict(found) if isinstance(found, dict) else {split.partition("[")[0]: found}
 
 
-def _join(loaded: list[dict[str, Any]]) -> dict[str, Any]:
+def _join(loaded: list[dict[str, Any]], rows: int = 0) -> dict[str, Any]:
     if len(loaded) == 1:
         return loaded[0]
     by_split: dict[str, list[Any]] = {}
@@ -110,7 +103,7 @@ def _join(loaded: list[dict[str, Any]]) -> dict[str, Any]:
     made, at = {}, 0
     for split, pieces in by_split.items():
         count = sum(map(len, pieces))
-        made[split] = everything.select(range(at, at + count))
+        made[split] = everything.select(range(at, at + (min(rows, count) if rows else count)))
         at += count
     return made
 
@@ -148,7 +141,7 @@ def _csv_again(desk: Desk, ready: list[Part], cache: Path) -> dict[str, Any]:
         except Exception as error:
             full_disk(error)
             raise _explained(part.name, error) from error
-    return _join(loaded)
+    return _join(loaded, desk.options.rows)
 
 
 def _nearly(desk: Desk, found: dict[str, Any]) -> dict[str, Any]:

@@ -3,70 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.commands.data import Add
 from engine.data import add as adding
 from engine.data.rows import load_split, window
-from engine.errors import BitternError, DataError, NotFound
-from engine.jobs.context import CancelToken, JobContext
-from engine.store.workspace import Workspace
+from engine.errors import DataError, NotFound
+from tests.fakes.adding import CSV, Bench, every, write
 from tests.fakes.follow import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from engine.engine import Engine
     from engine.events import Event
-    from engine.store.datasets import DatasetRecord
-
-CSV = "text,label\n" + "".join(f'"row {n}, with a comma",{"good" if n % 2 else "bad"}\n' for n in range(40))
-
-
-class Bench:
-    """A workspace, and jobs run in this thread."""
-
-    def __init__(self, root: Path) -> None:
-        self.workspace = Workspace(root)
-        self.events: list[Event] = []
-        self.token = CancelToken()
-        self._number = 0
-
-    def add(self, source: object, **values: Any) -> DatasetRecord:
-        self._number += 1
-        folder = self.workspace.paths.job(str(self._number))
-        folder.mkdir(parents=True, exist_ok=True)
-        job = JobContext(str(self._number), self.workspace, self.events.append, self.token, resumed=False)
-        result = Add(source=str(source), **values).work(job)
-        assert not list(folder.iterdir()), "what a job used is cleared away"
-        return self.workspace.datasets.get(result.data["dataset"])
-
-    def fails(self, source: object, **values: Any) -> BitternError:
-        before = self.workspace.datasets.all(), sorted(self.workspace.paths.datasets.rglob("*"))
-        with pytest.raises(BitternError) as caught:
-            self.add(source, **values)
-        assert (self.workspace.datasets.all(), sorted(self.workspace.paths.datasets.rglob("*"))) == before
-        return caught.value
-
-
-@pytest.fixture
-def bench(home: Path) -> Iterator[Bench]:
-    made = Bench(home)
-    yield made
-    made.workspace.close()
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def every(record: DatasetRecord) -> list[dict[str, Any]]:
-    return [row for split, count in record.splits.items() for row in window(record, split, 0, count)]
 
 
 def test_csv_gets_a_seeded_test_split_and_a_shape(bench: Bench, tmp_path: Path) -> None:
