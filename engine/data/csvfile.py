@@ -164,12 +164,12 @@ def _fault(path: Path, layout: Layout, line: int, row: list[str], raw: list[str]
         column, number = broken.start() - (before.rfind("\n") + 1) + 1, line + before.count("\n")
         reason = f"byte 0x{ord(broken[0]) & 0xFF:02x} is not {layout.encoding} text"
         return Fault(path.name, number, column, reason, "Say how it is written, for example: --encoding cp1252 (older Windows files).", raw[0])
-    if len(row) == width and len(raw) == 1:
+    if len(row) == width and len(raw) == 1 and not text.count('"') % 2:
         return None
     if not row or (len(row) == 1 and not row[0].strip() and width > 1):
         return None
-    if len(raw) > 1 and _open_at_end(raw, layout):
-        reason = 'a quote (") opens here and is never closed'
+    if layout.quoting == csv.QUOTE_MINIMAL and (wrong := _wrong_quotes(raw, layout)):
+        reason = f'a quote (") opens here and {wrong}'
         return Fault(path.name, line, len(row), reason, "Close it, or double a quote that belongs to the text.", raw[0])
     if len(row) > width:
         hint = f"Put a text that holds “{layout.delimiter}” in quotes, or name another --delimiter."
@@ -180,12 +180,15 @@ def _fault(path: Path, layout: Layout, line: int, row: list[str], raw: list[str]
     return None
 
 
-def _open_at_end(raw: list[str], layout: Layout) -> bool:
+def _wrong_quotes(raw: list[str], layout: Layout) -> str:
+    """What is wrong with a row's quotes: one is open at the end, or one closes lines later in the middle of a text."""
     try:
         list(csv.reader(raw, delimiter=layout.delimiter, quoting=layout.quoting, strict=True))
     except csv.Error as error:
-        return "end of data" in str(error)
-    return False
+        if "end of data" in str(error):
+            return "is never closed"
+        return "is closed lines later, within a text" if len(raw) > 1 else ""
+    return ""
 
 
 def _words(error: csv.Error) -> str:
