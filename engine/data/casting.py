@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.9
 """A text column is taken for one of numbers when so many of its values are."""
+CODE = r"^\s*0\d+\s*$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 WHOLE = r"^\s*[+-]?\d{1,18}\s*$"
 
@@ -23,6 +24,8 @@ def nearly_numbers(splits: dict[str, Any]) -> dict[str, tuple[int, int, str]]:
     first = next(iter(splits.values()))
     for column in [name for name, feature in first.features.items() if getattr(feature, "dtype", "") in ("string", "large_string")]:
         odd, total, example = 0, 0, ""
+        if any(pc.any(pc.match_substring_regex(data.data.column(column), CODE)).as_py() for data in splits.values()):
+            continue  # codes with a zero in front, which is part of them
         for data in splits.values():
             for chunk in data.data.column(column).chunks:
                 fits = pc.match_substring_regex(chunk, NUMBER)

@@ -23,7 +23,7 @@ FIELD_LIMIT = 1 << 26
 """Characters that one CSV field may hold; beyond it a quote was surely left open."""
 HEAD = 65536
 Header = Literal["auto", "yes", "no"]
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _BROKEN = re.compile("[\udc80-\udcff]")
 
 
@@ -216,6 +216,11 @@ def _count(job: JobContext, path: Path, layout: Layout, rows: int) -> Survey:
                 break
         else:
             found.good += 1
+            for at, value in enumerate(row):
+                if (value[:1] == "0" or len(value) > 18) and len(value) > 1 and value.isdigit():
+                    found.codes.add(at)
+                elif value and at not in found.others and not value.lstrip("-").isdigit():
+                    found.others.add(at)
             if rows and found.good >= rows:
                 break
     return found
@@ -249,7 +254,7 @@ def kinds(job: JobContext, path: Path, layout: Layout) -> list[str]:
         if isinstance(row, Fault):
             continue
         for column, value in enumerate(row):
-            if found[column] == "int64" and not re.fullmatch(r"[+-]?\d{1,18}", value.strip()):
+            if found[column] == "int64" and not re.fullmatch(r"[+-]?(0|[1-9]\d{0,17})", value.strip()):
                 found[column] = "float64"  # an empty value too: whole numbers have no way to say “nothing” in pandas
             if found[column] == "float64" and value and not _NUMBER.fullmatch(value.strip()):
                 found[column] = "string"

@@ -36,13 +36,15 @@ class Fault:
 
 @dataclass(slots=True)
 class Survey:
-    """What a look at a whole file found: rows that are good, rows that are not, and the first of those."""
+    """What a look at a whole file found: rows that are good, rows that are not, and the first of those; columns of digits
+    that are no numbers (``08123``), and columns that hold anything but whole numbers, by their place."""
 
     good: int = 0
     bad: int = 0
     first: Fault | None = None
     more: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)
+    codes: set[int] = field(default_factory=set)
+    others: set[int] = field(default_factory=set)
 
     def found(self, fault: Fault) -> None:
         self.first = self.first or fault

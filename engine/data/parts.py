@@ -9,7 +9,7 @@ from engine.data import check, csvfile, encoding, jsonfile, tables, union
 from engine.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from engine.data.csvfile import Layout
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Files that one call of ``load_dataset`` reads. ``name`` is what an error calls them."""
+    """Files that one call of ``load_dataset`` reads. ``name`` is what an error calls them; ``whole`` are columns
+    that hold nothing but whole numbers, and may lack some: pandas makes fractions of those."""
 
     builder: str
     name: str
     files: dict[str, list[Path]]
     options: dict[str, Any]
     layout: Layout | None = None
+    whole: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ def of(desk: Desk, source: Source) -> list[Part]:
 
 def by_file(part: Part) -> list[Part]:
     """The same files, each a part of its own."""
-    return [Part(part.builder, path.name, {split: [path]}, part.options, part.layout) for split, path in _each(part.files)]
+    return [Part(part.builder, path.name, {split: [path]}, part.options, part.layout, part.whole) for split, path in _each(part.files)]
 
 
 def _each(files: dict[str, list[Path]]) -> Iterator[tuple[str, Path]]:
@@ -83,32 +85,57 @@ def _bad(desk: Desk, found: Survey) -> bool:
 def _csv(desk: Desk, source: Source) -> list[Part]:
     options, made = desk.options, []  # type: Options, list[tuple[str, Path, Layout]]
     shown: dict[str, None] = {}
+    codes: dict[str, None] = {}
+    whole: list[frozenset[str]] = []
     for split, path in _each(source.files):
         layout = csvfile.layout_of(desk.job, path, options.delimiter, options.encoding, options.header)
         found, layout = csvfile.survey(desk.job, path, layout, options.rows)
         shown[_shown(layout)] = None
+        whole.append(frozenset(name for at, name in enumerate(layout.names) if at not in found.others | found.codes))
+        codes.update(dict.fromkeys(layout.names[at] for at in sorted(found.codes)))
         if _bad(desk, found) or options.rows:
             copy = desk.copy(path)
             layout = csvfile.mend(desk.job, path, layout, copy, desk.left, options.rows)
             path = copy  # noqa: PLW2901
         made.append((split, path, layout))
     desk.notes.append(f"Read as CSV: {'; or '.join(list(shown)[:3])}.")
+    if codes:
+        named = ", ".join(f"“{name}”" for name in list(codes)[:6])
+        desk.notes.append(f"{named} stay{'s' if len(codes) == 1 else ''} text: digits with a zero in front, or more of them than a number holds.")
     if len({layout.names for _, _, layout in made}) > 1 and not options.union:
         refused = union.refusal({path.name: dict.fromkeys(layout.names, "") for _, path, layout in made})
         if refused is not None:
             raise refused
     if len({(layout.names, layout.delimiter, layout.encoding, layout.quoting, layout.header) for _, _, layout in made}) == 1:
         layout = made[0][2]
-        return [Part("csv", made[0][1].name if len(made) == 1 else source.text, _grouped(made), csv_options(layout), layout)]
-    return [Part("csv", path.name, {split: [path]}, csv_options(layout), layout) for split, path, layout in made]
+        return [
+            Part(
+                "csv",
+                made[0][1].name if len(made) == 1 else source.text,
+                _grouped(made),
+                csv_options(layout, codes),
+                layout,
+                frozenset.intersection(*whole),
+            )
+        ]
+    return [
+        Part("csv", path.name, {split: [path]}, csv_options(layout, codes), layout, of) for (split, path, layout), of in zip(made, whole, strict=True)
+    ]
 
 
-def csv_options(layout: Layout) -> dict[str, Any]:
-    """Only an empty field is nothing: “NA”, “null” and “None” are words that a text may well hold."""
+def csv_options(layout: Layout, codes: Iterable[str] = ()) -> dict[str, Any]:
+    """Only an empty field is nothing: “NA”, “null” and “None” are words that a text may well hold. ``codes`` stay text."""
+    kept = {name: text_or_nothing for name in codes if name in layout.names}
     return {
         "sep": layout.delimiter, "encoding": layout.encoding, "quoting": layout.quoting, "names": list(layout.names),
         "header": 0 if layout.header else None, "keep_default_na": False, "na_values": [""],
+        **({"converters": kept} if kept else {}),
     }  # fmt: skip
+
+
+def text_or_nothing(value: str) -> str | None:
+    """A field as it stands."""
+    return value or None
 
 
 def _shown(layout: Layout) -> str:

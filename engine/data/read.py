@@ -72,8 +72,19 @@ def _load_part(desk: Desk, part: Part, cache: Path) -> dict[str, Any]:
     # The paths are names, not patterns, even with brackets in them.
     files = {split: [glob.escape(str(path)) for path in paths] for split, paths in part.files.items()}
     found = prepared(desk.job, load_dataset_builder(part.builder, data_files=files, cache_dir=str(cache), **part.options))
+    found = {split: _whole(data, part.whole) for split, data in found.items()}
     rows = desk.options.rows
     return {split: data.select(range(rows)) if 0 < rows < len(data) else data for split, data in found.items()}
+
+
+def _whole(data: Any, columns: frozenset[str]) -> Any:
+    """Whole numbers that pandas made fractions because some are missing, whole again."""
+    from datasets import Value
+
+    for name in columns & set(data.features):
+        if data.features[name] == Value("float64") and data.data.column(name).null_count < len(data):
+            data = data.cast_column(name, Value("int64"))
+    return data
 
 
 def prepared(job: JobContext, builder: Any, split: str = "") -> dict[str, Any]:
@@ -135,7 +146,7 @@ def _csv_again(desk: Desk, ready: list[Part], cache: Path) -> dict[str, Any]:
         features = Features({name: Value(max((found[at] for found in kinds), key=rank.index)) for at, name in enumerate(layout.names)})
         options = {**part.options, "features": features}
         try:
-            loaded.append(_load_part(desk, parts.Part(part.builder, part.name, part.files, options), cache / "again"))
+            loaded.append(_load_part(desk, parts.Part(part.builder, part.name, part.files, options, part.layout, part.whole), cache / "again"))
         except BitternError:
             raise
         except Exception as error:

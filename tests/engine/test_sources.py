@@ -197,6 +197,19 @@ def test_the_header_can_be_said(bench: Bench, tmp_path: Path) -> None:
     assert every(bench.add(named, test=0)) == [{"a": 1, "a_2": 2, "column_3": 3}], "no name twice, none empty"
 
 
+def test_codes_keep_their_zeros(bench: Bench, tmp_path: Path) -> None:
+    record = bench.add(write(tmp_path / "z.csv", "zip,n,long,t\n08123,0,12345678901234567890,0.5\n,10,1,00.5\n99999,7,2,1\n"), test=0)
+    assert record.features == {"zip": "string", "n": "int64", "long": "string", "t": "float64"}
+    assert [row["zip"] for row in every(record)] == ["08123", None, "99999"] and every(record)[0]["long"] == "12345678901234567890"
+    assert "“zip”, “long” stay text" in record.note and "--bad cast" not in record.note
+
+
+def test_whole_numbers_stay_whole_where_some_are_missing(bench: Bench, tmp_path: Path) -> None:
+    record = bench.add(write(tmp_path / "w.csv", "a,b,c\n1,,1.0\n,-2,\n3,4,2.0\n"), test=0)
+    assert record.features == {"a": "int64", "b": "int64", "c": "float64"}
+    assert every(record) == [{"a": 1, "b": None, "c": 1.0}, {"a": None, "b": -2, "c": None}, {"a": 3, "b": 4, "c": 2.0}]
+
+
 def test_json_that_holds_rows_inside(bench: Bench, tmp_path: Path) -> None:
     rows = [{"q": f"why {n}", "n": n} for n in range(3)]
     record = bench.add(write(tmp_path / "one.json", json.dumps({"version": "1", "data": rows})), test=0)
