@@ -213,7 +213,7 @@ class BitternApp(Roaming, Leaving, App[int]):
     async def draw_chat(self, changed: Any) -> None:
         await self.main.query_one(ChatPanel).draw(changed)
         last = self.chat.last_answer
-        self.main.query_one(ChatBox).cites = bool(last and last.passages and not last.busy)
+        self.main.query_one(ChatBox).cites = bool(self.chat.offered or (last and last.passages and not last.busy))
 
     def draw_mode(self) -> None:
         """The box says what plain text means."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual.widgets import ContentSwitcher
 
 from engine.errors import BitternError
+from tui import messages
 from tui.panels.chat import ChatPanel
 from tui.panels.datasets import DatasetDetail
 from tui.panels.jobs import JobDetail, JobsPanel
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from engine.engine import Engine
-    from tui import messages
     from tui.bridge import Bridge
     from tui.state.catalog import CatalogState
     from tui.state.chat import ChatState
@@ -225,7 +225,9 @@ class Roaming(Base):
     async def on_chat_box_cited(self, event: ChatBox.Cited) -> None:
         last = self.chat.last_answer
         number = int(event.digit) - 1
-        if last and number < len(last.passages):
+        if number < len(self.chat.offered):
+            self.post_message(messages.RunLine(self.chat.offered[number]["line"]))
+        elif last and number < len(last.passages):
             from tui.widgets.entries import cited
 
             await self.on_open_row(cited(last.passages[number], last.text))

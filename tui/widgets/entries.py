@@ -147,7 +147,7 @@ class NoteEntry(Vertical):
 
 
 class Repairs(OptionList):
-    """The ways out that one key takes; Enter or a click runs one."""
+    """The ways out that one key takes: its number in the empty box, Enter or a click runs one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Do it")]
 
@@ -156,8 +156,10 @@ class Repairs(OptionList):
         self._repairs = repairs
 
     def on_mount(self) -> None:
-        for repair in self._repairs:
-            self.add_option(Option(Content.assemble(("↵ ", "bold $accent"), one_line(repair.get("label", ""), 100), "  ", (one_line(repair.get("line", ""), 200), "$text-muted"))))  # fmt: skip
+        for number, repair in enumerate(self._repairs, start=1):
+            label, line = one_line(repair.get("label", ""), 100), one_line(repair.get("line", ""), 200)
+            self.add_option(Option(Content.assemble((f"{number} ", "bold $accent"), label, "  ", (line, "$text-muted"))))
+        self.highlighted = 0
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
