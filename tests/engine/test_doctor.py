@@ -247,3 +247,22 @@ def test_a_new_version_leaves_the_old_rows_to_a_job(bench: Bench, tmp_path: Path
     write(file, CSV + "newer,good\n" * 2)
     last = bench.add(file)
     assert [path.name for path in Path(last.folder).parent.iterdir()] == [last.fingerprint]
+
+
+def test_a_job_goes_on_with_the_rows_it_began_with(bench: Bench, tmp_path: Path) -> None:
+    from engine.data.pinned import dataset_of
+    from engine.jobs.context import JobContext
+
+    file = write(tmp_path / "k.csv", CSV)
+    old = bench.add(file)
+    waiting = bench.workspace.jobs.add("train", {"base": "m", "on": "k"}, "train m", "compute")
+    bench.workspace.paths.job(waiting.id).mkdir(parents=True, exist_ok=True)
+
+    def job(*, resumed: bool) -> JobContext:
+        return JobContext(waiting.id, bench.workspace, bench.events.append, bench.token, resumed=resumed)
+
+    assert dataset_of(job(resumed=False), "k") == old
+    write(file, CSV + "new,good\n")
+    new = bench.add(file)
+    assert dataset_of(job(resumed=True), "k") == old and len(every(old)) == 40
+    assert dataset_of(job(resumed=False), "k") == new, "an attempt that begins anew takes what there is"
