@@ -1,4 +1,4 @@
-"""Looks at text, Parquet and Arrow files before a reader takes them: which place is broken, and what would not fit."""
+"""Looks at text and Arrow files before a reader takes them: which place is broken, and what memory there is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from engine.jobs.context import JobContext
 
-BOMB_BYTES, BOMB_RATIO = 1 << 28, 1000
-"""A Parquet row group that unpacks to more than this, and to so many times its size on disk, is refused."""
 _BROKEN = re.compile("[\udc80-\udcff]")
 
 
@@ -87,50 +85,6 @@ def text_head(path: Path, encoding: str, copy: Path, rows: int, unit: str) -> Pa
             blank = not line.strip()
             new.write(line)
     return copy
-
-
-def parquet_head(path: Path, copy: Path, rows: int) -> Path:
-    """The first ``rows`` rows, as an Arrow stream."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with (
-            pq.ParquetFile(path, page_checksum_verification=True) as file,
-            pa.OSFile(str(copy), "wb") as out,
-            pa.ipc.new_stream(out, file.schema_arrow) as writer,
-        ):
-            for batch in file.iter_batches(min(rows, 1000)):
-                writer.write_batch(batch.slice(0, rows))
-                rows -= batch.num_rows
-                if rows <= 0:
-                    break
-    except (ValueError, NotImplementedError) as error:
-        raise DataError(f"{path.name} can't be read: {first_line(error)}", "Write it again.") from None
-    return copy
-
-
-def check_parquet(path: Path) -> list[str]:
-    """The columns. Raises ``DataError`` for what is no Parquet file, or one whose row groups would not fit into memory."""
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_metadata(path)
-        names = list(metadata.schema.to_arrow_schema().names)
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path.name} is not a Parquet file that can be read: {first_line(error)}", "Write it again, without encryption.") from None
-    free = free_memory()
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        unpacked = group.total_byte_size
-        packed = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
-        if unpacked > free // 2 or (unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * max(1, packed)):
-            raise DataError(
-                f"{path.name}: row group {number} holds {packed:,} bytes that unpack to {unpacked:,}.",
-                f"That is no safe size here ({free >> 20:,} MB of memory are free). Write the file again with smaller row groups.",
-            )
-    return names
 
 
 def arrow_stream(job: JobContext, path: Path, copy: Path, rows: int = 0) -> Path:

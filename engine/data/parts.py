@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.data import check, csvfile, encoding, jsonfile, tables, union
+from engine.data import check, csvfile, encoding, jsonfile, parquet, tables, union
 from engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -242,16 +242,33 @@ def _text(desk: Desk, source: Source) -> list[Part]:
 def _parquet(desk: Desk, source: Source) -> list[Part]:
     from pyarrow.dataset import ParquetFragmentScanOptions
 
-    columns = {path.name: check.check_parquet(path) for path in source.every}
+    columns = {path.name: parquet.columns_of(path) for path in source.every}
     names = {name: dict.fromkeys(found, "") for name, found in columns.items()}
     if not desk.options.union and (refused := union.refusal(names)):
         raise refused
     desk.notes.append("Read as Parquet.")
-    if rows := desk.options.rows:
-        heads = {split: [check.parquet_head(path, desk.copy(path, ".arrow"), rows) for path in paths] for split, paths in source.files.items()}
-        return _one("arrow", source, heads, {}, desk)
+    rows, skip = desk.options.rows, desk.options.bad == "skip"
+    files: dict[str, list[Path]] = {}
+    for split, path in _each(source.files):
+        copy = desk.copy(path, ".arrow")
+        if rows:
+            parquet.head(path, copy, rows)
+        elif skip:
+            parquet.mend(desk.job, path, copy, desk.left)
+        files.setdefault(split, []).append(copy if rows or skip else path)
+    if rows or skip:
+        return _one("arrow", source, files, {}, desk)
     options = {"batch_size": 1000, "fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
-    return _one("parquet", source, source.files, options, desk)
+    return _one("parquet", source, files, options, desk)
+
+
+def parquet_fault(desk: Desk, source: Source) -> DataError | None:
+    """Which row group of which file can't be read."""
+    for path in source.every:
+        found = parquet.survey(desk.job, path)
+        if found.bad:
+            return found.error()
+    return None
 
 
 def _arrow(desk: Desk, source: Source) -> list[Part]:

@@ -59,6 +59,8 @@ def _load(desk: Desk, source: Source, cache: Path) -> dict[str, Any]:
         desk.job.check()
         if source.reader == "json" and (fault := parts.json_fault(desk, source)):
             raise fault from error
+        if source.reader == "parquet" and (fault := parts.parquet_fault(desk, source)):
+            raise fault from error
         if source.reader == "csv":
             return _csv_again(desk, ready, cache)
         if len(source.every) > 1 and not desk.options.union and (refused := _differences(desk, ready, cache)):

@@ -91,6 +91,23 @@ def test_values_that_are_no_numbers(bench: Bench, tmp_path: Path) -> None:
     assert words.features["id"] == "string" and "left-out" not in words.note
 
 
+def test_a_broken_row_group(bench: Bench, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / "p.parquet"
+    table = pa.table({"n": list(range(30)), "text": [os.urandom(20).hex() for _ in range(30)]})
+    pq.write_table(table, file, row_group_size=10, compression="none", use_dictionary=False, write_page_checksum=True)
+    at = pq.read_metadata(file).row_group(1).column(1).data_page_offset + 400  # past the header, within the page
+    data = bytearray(file.read_bytes())
+    data[at] ^= 0xFF
+    write(file, bytes(data))
+    error = bench.fails(file)
+    assert "p.parquet: row group 1 (rows 10 to 19) can't be read" in error.message and "20 rows are good" in error.message
+    record = repaired(bench, error)
+    assert [row["n"] for row in every(record)] == [*range(10), *range(20, 30)] and "row group 1" in left_out(record)[0]["reason"]
+
+
 def test_a_cut_file(bench: Bench, tmp_path: Path) -> None:
     file = write(tmp_path / "c.csv.gz", gzip.compress(("text,n\n" + "".join(f"line {n},{n}\n" for n in range(5000))).encode())[:4000])
     error = bench.fails(file)
