@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from textual.widgets import ContentSwitcher
 
 from engine.errors import BitternError
-from tui import messages
 from tui.panels.chat import ChatPanel
 from tui.panels.datasets import DatasetDetail
 from tui.panels.jobs import JobDetail, JobsPanel
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from engine.engine import Engine
+    from tui import messages
     from tui.bridge import Bridge
     from tui.state.catalog import CatalogState
     from tui.state.chat import ChatState
@@ -226,7 +226,7 @@ class Roaming(Base):
         last = self.chat.last_answer
         number = int(event.digit) - 1
         if number < len(self.chat.offered):
-            self.post_message(messages.RunLine(self.chat.offered[number]["line"]))
+            self.post_message(ChatBox.Sent(f"/{self.chat.offered[number]['line']}"))
         elif last and number < len(last.passages):
             from tui.widgets.entries import cited
 

@@ -95,7 +95,7 @@ class Add(Work):
         return self.model_copy(update={"source": sources.absolute(self.source), "name": name})
 
     def work(self, job: JobContext) -> Result:
-        from engine.data import add, sources
+        from engine.data import add, faults, sources
 
         try:
             source = sources.find(self.source, self._options())
@@ -109,7 +109,11 @@ class Add(Work):
         job.workspace.remember("dataset", name)
         job.changed("settings", "dataset")
         first = next(iter(record.splits))
-        return Result(describe(record), {**as_data(job.workspace, record)}, body=record.note, opens=f"dataset:{name}/{first}/0")
+        summary, data = describe(record), as_data(job.workspace, record)
+        if listed := faults.listed(Path(record.folder)):
+            summary += f"; {listed:,} left out or emptied, and listed"
+            data["left_out"] = {"count": listed, "file": str(Path(record.folder) / faults.FILE)}
+        return Result(summary, data, body=record.note, opens=f"dataset:{name}/{first}/0")
 
     def _options(self) -> Options:
         from engine.data.options import Options

@@ -105,6 +105,15 @@ class LeftOut:
         self._file.write(json.dumps(told, ensure_ascii=False) + "\n")
 
 
+def listed(folder: Path) -> int:
+    """How many rows and values the list in a dataset's folder has."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            return sum(1 for _ in file)
+    except FileNotFoundError:
+        return 0
+
+
 def visible(raw: str, column: int, width: int = 60) -> str:
     """A piece of a line around ``column``; bytes that are no text as ``\\xe9``. ``width`` 0: all of it."""
     start = max(0, column - width // 2) if width and len(raw) > width else 0

@@ -141,6 +141,9 @@ def test_repairs_cross_every_border(engine: Engine, tmp_path: Path) -> None:
     assert next(event for event in heard if isinstance(event, JobFailed)).repairs == expected
     finish(engine, engine.run(engine.parse(expected[0]["line"])).data["job"], seconds=60)
     assert engine.workspace.datasets.get("bad").rows == 4
+    assert engine.job("2").summary.endswith("table; 2 left out or emptied, and listed")
+    table = engine.run(engine.parse(f"job {job}")).table
+    assert table is not None and ["try", expected[0]["line"]] in table.rows
 
 
 class Asking(list[Any]):

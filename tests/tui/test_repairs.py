@@ -38,5 +38,6 @@ async def test_one_key_takes_the_way_out(home: Path, tmp_path: Path, size: tuple
         await pilot.press(key)
         await until(lambda: app.jobs.jobs.get("2") and app.jobs.jobs["2"].state == "done")
         found = app.engine.datasets()
+        assert app.chat.typed()[-1] == f"/add {file} --name bad --bad skip" and not app.chat.offered
         assert found[0].rows == 2 and "1 bad row was left out" in found[0].note
         await pilot.pause()

@@ -93,8 +93,8 @@ class ChatState:
 
     @property
     def offered(self) -> list[dict[str, str]]:
-        """The ways out of the error that was told last, while nothing else was said since."""
-        last = self.messages[-1] if self.messages else None
+        """The ways out of the error that was told last, until the person or a model says something else."""
+        last = next((message for message in reversed(self.messages) if message.kind != "note"), None)
         return last.error.get("repairs", []) if last and last.kind == "error" else []
 
     def typed(self) -> list[str]:

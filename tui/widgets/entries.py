@@ -12,8 +12,9 @@ from textual.content import Content
 from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.messages import OpenRow, RunLine
+from tui.messages import OpenRow
 from tui.text import clean, one_line
+from tui.widgets.chatbox import ChatBox
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -163,7 +164,7 @@ class Repairs(OptionList):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.post_message(RunLine(self._repairs[event.option_index]["line"]))
+        self.post_message(ChatBox.Sent(f"/{self._repairs[event.option_index]['line']}"))  # as if the person had typed it
 
 
 class ErrorEntry(Vertical):
