@@ -68,7 +68,9 @@ def unreadable(path: Path, encoding: str, at: int, sample: bytes = b"") -> DataE
     hint = "Say how it is written, for example: --encoding cp1252 (older Windows files), latin-1 or utf-16."
     error = DataError(f"{path.name}, line {line}, column {column}: byte 0x{byte:02x} is not {encoding} text.", hint)
     for name in guesses(sample or text):
-        error.offer(f"read it as {name}: “{preview(text, name, column)}”", encoding=name)
+        shown = preview(text, name, column)
+        if shown.isprintable() and "\ufffd" not in shown:
+            error.offer(f"read it as {name}: “{shown}”", encoding=name)
     return error
 
 

@@ -68,7 +68,7 @@ def read(
         raise survey.error()
     if told and (alone := sum(path.resolve() not in told for paths in files.values() for path in paths)):
         notes.append(f"{alone} {kind} files are in no metadata file: their other columns are empty.")
-    notes.append(f"Read as a folder of {'pictures' if kind == 'image' else 'sounds'}{', labels from its folders' if labelled else ''}.")
+    notes.append(f"Read as {'pictures' if kind == 'image' else 'sounds'}{', labels from its folders' if labelled else ''}.")
     return made
 
 

@@ -332,4 +332,5 @@ def test_sources_that_make_no_sense(bench: Bench, tmp_path: Path) -> None:
     assert "--table is for databases" in bench.fails(file, table="x").message
     assert "There is no file" in bench.fails(f"sqlite:///{tmp_path / 'none.db'}").message
     assert "can't both be read" in bench.fails(write(tmp_path / "x.db", b""), table="a", query="b").message
-    assert "shows no encoding" not in bench.fails(file, encoding="klingon").message
+    assert bench.fails(file, encoding="klingon").message == "There is no encoding “klingon”."
+    assert not bench.fails(write(tmp_path / "junk.csv", b"\x00\x01\x02\x00\xff\xfe")).repairs, "what is no text in any encoding"
