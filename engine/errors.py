@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A way out that one key takes: what it does, and the whole line that does it."""
+
+    label: str
+    line: str
 
 
 class BitternError(Exception):
@@ -16,16 +25,20 @@ class BitternError(Exception):
     title = "Something went wrong"
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "", *, line: str = "", start: int = 0, end: int = 0) -> None:
+    def __init__(self, message: str, hint: str = "", repairs: Iterable[Repair] = (), *, line: str = "", start: int = 0, end: int = 0) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.repairs = tuple(repairs)
         self.line, self.start, self.end = line, start, end
 
     def as_dict(self) -> dict[str, Any]:
-        """The stable JSON form: ``error``, ``title``, ``message``, ``hint``; with a line, ``line``, ``start``, ``end``."""
-        place = {"line": self.line, "start": self.start, "end": self.end} if self.line else {}
-        return {"error": type(self).__name__, "title": self.title, "message": self.message, "hint": self.hint, **place}
+        """The stable JSON form: ``error``, ``title``, ``message``, ``hint``; ``line``, ``start``, ``end`` and ``repairs``
+        where there are any."""
+        told: dict[str, Any] = {"error": type(self).__name__, "title": self.title, "message": self.message, "hint": self.hint}
+        if self.line:
+            told |= {"line": self.line, "start": self.start, "end": self.end}
+        return {**told, "repairs": [asdict(repair) for repair in self.repairs]} if self.repairs else told
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -57,6 +70,13 @@ class DataError(BitternError):
     """A file or dataset that cannot be used as asked; the message has file, line and column where they are known."""
 
     title = "This data can't be used"
+
+    changes: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+    def offer(self, label: str, **values: Any) -> Self:
+        """Offer a repair: the same Command with other ``values``. The Command makes a line of it (``repairs``)."""
+        self.changes = (*self.changes, (label, values))
+        return self
 
 
 class ModelError(BitternError):
@@ -112,7 +132,8 @@ def from_dict(data: dict[str, Any]) -> BitternError:
     kinds: dict[str, type[BitternError]] = {cls.__name__: cls for cls in BitternError.__subclasses__()}
     kind = kinds.get(str(data.get("error")), BitternError)
     place = {name: data[name] for name in ("line", "start", "end") if name in data}
-    return kind(str(data.get("message", "")), str(data.get("hint", "")), **place)
+    repairs = [Repair(str(repair.get("label", "")), str(repair.get("line", ""))) for repair in data.get("repairs", [])]
+    return kind(str(data.get("message", "")), str(data.get("hint", "")), repairs, **place)
 
 
 def explain(error: BaseException) -> BitternError:
@@ -121,7 +142,7 @@ def explain(error: BaseException) -> BitternError:
 
     if isinstance(error, BitternError):
         return error
-    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or any(words in str(error) for words in FULL):
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)) or any(words in str(error) for words in FULL):
         return DiskFull(f"No space left while writing {getattr(error, 'filename', None) or 'a file'}.", "Free some space, then resume the job.")
     if isinstance(error, PermissionError):
         return BitternError(f"No permission for {error.filename}.", "Choose another folder or change its rights.")

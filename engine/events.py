@@ -78,6 +78,7 @@ class JobFailed(Event):
     title: str
     message: str
     hint: str = ""
+    repairs: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

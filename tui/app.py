@@ -210,7 +210,7 @@ class BitternApp(Roaming, Leaving, App[int]):
     async def draw_chat(self, changed: Any) -> None:
         await self.parts.chat.draw(changed)
         last = self.chat.last_answer
-        self.parts.box.cites = bool(last and last.passages and not last.busy)
+        self.parts.box.cites = bool(self.chat.offered or (last and last.passages and not last.busy))
 
     def draw_mode(self) -> None:
         """The box says what plain text means."""

@@ -166,6 +166,8 @@ def show_error(error: BitternError, *, as_json: bool) -> None:
         print(f"  {clean(line)}\n  {' ' * start}{'^' * max(1, end - start)}", file=sys.stderr)
     if error.hint:
         print(clean(error.hint), file=sys.stderr)
+    for repair in error.repairs:
+        print(f"try: {clean(repair.line)}  ({clean(repair.label)})", file=sys.stderr)
 
 
 def print_json(data: dict[str, Any]) -> None:

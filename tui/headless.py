@@ -140,7 +140,7 @@ def _conclude(engine: Engine, jobs: list[str], options: Options) -> int:
             continue
         status = FAILED
         if record.state == "failed":
-            error = JobError(record.error.get("message", ""), record.error.get("hint", ""))
+            error = JobError(record.error.get("message", ""), record.error.get("hint", ""), from_dict(record.error).repairs)
             error.title = record.error.get("title", error.title)
             show_error(error, as_json=options.json)
         else:

@@ -24,7 +24,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("ctrl+j", "new line"),
             ("Up Down", "what you typed before"),
             ("Tab", "complete"),
-            ("1–9", "open a citation (empty box)"),
+            ("1–9", "open a citation, take a way out (empty box)"),
         ),
     ),
     ("Datasets", (("Enter", "rows"), ("a", "add"), ("u", "use"), ("i", "index"), ("t", "train"), ("Delete", "forget"))),

@@ -240,7 +240,9 @@ class Roaming(Base):
     async def on_chat_box_cited(self, event: ChatBox.Cited) -> None:
         last = self.chat.last_answer
         number = int(event.digit) - 1
-        if last and number < len(last.passages):
+        if number < len(self.chat.offered):
+            self.post_message(ChatBox.Sent(f"/{self.chat.offered[number]['line']}"))
+        elif last and number < len(last.passages):
             from tui.widgets.entries import cited
 
             await self.on_open_row(cited(last.passages[number], last.text))

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from engine import events
-from engine.errors import BitternError, explain
+from engine.errors import BitternError, Repair, explain
 from tui import messages
 from tui.text import clean, one_line
 
@@ -90,7 +90,9 @@ class Talk:
         if isinstance(event, events.JobFinished):
             self._app.notify(one_line(event.summary, 200), title=f"Job {event.job} is done", markup=False)
         elif isinstance(event, events.JobFailed):
-            told = BitternError(f"Job {event.job} failed: {event.message}", f"{event.hint} Go on with /resume {event.job}.".strip())
+            go_on = "" if event.repairs else f"Go on with /resume {event.job}."
+            repairs = [Repair(repair["label"], repair["line"]) for repair in event.repairs]
+            told = BitternError(f"Job {event.job} failed: {event.message}", f"{event.hint} {go_on}".strip(), repairs)
             told.title = event.title
             self._app.fail(told)
 

@@ -11,17 +11,22 @@ from pydantic import Field, field_validator
 
 from engine.commands.base import Desk, Now, Result, Table, Work
 from engine.commands.naming import check_name
-from engine.errors import HubError, JobError, NotFound
+from engine.errors import DataError, HubError, JobError, NotFound, Repair
 from engine.events import CatalogChanged
 
 if TYPE_CHECKING:
+    from engine.data.options import Options
     from engine.jobs.context import JobContext, Where
     from engine.store.datasets import DatasetRecord
     from engine.store.workspace import Workspace
 
 
 class Add(Work):
-    """Add a dataset: a CSV, TSV, JSON, JSONL, Parquet or text file, a folder of them, or a dataset of the Hub.
+    """Add a dataset: a file, a folder or a pattern of files, a database, pictures or sounds, or a dataset of the Hub.
+
+    CSV, TSV, JSON, JSON lines, Parquet, Arrow, text, Excel and SQLite, packed (.gz, .zst, .bz2, .xz, .zip) or not; how
+    a file is written is found out and told. A folder of pictures or sounds takes its labels from metadata.csv,
+    metadata.jsonl or its folders. What is broken is refused with its place and a way out.
 
     A source without a test split gets one, seeded. The same source again replaces the dataset by its new version.
     What the rows are for (conversation, instruction, classification, text) is recognised; name columns to correct it.
@@ -32,9 +37,12 @@ class Add(Work):
     words = ("source",)
     slot = "io"
     completes = {"source": "files"}
-    examples = ("add reviews.csv", "add reviews.csv --text comment --label stars", "add notes/ --name notes", "add stanfordnlp/imdb --test 0")
+    examples = (
+        "add reviews.csv", "add reviews.csv --text comment --label stars", "add broken.csv --bad skip", "add notes/ --name notes",
+        "add sqlite:///shop.db --table orders", "add stanfordnlp/imdb --test 0", "add owner/large --rows 10000",
+    )  # fmt: skip
 
-    source: str = Field(description="A file, a folder, a pattern like logs/*.jsonl, or owner/name on the Hub", min_length=1)
+    source: str = Field(description="A file, a folder, a pattern like logs/*.jsonl, sqlite:///FILE, or owner/name on the Hub", min_length=1)
     name: str = Field("", description="What to call it; from the file or folder otherwise")
     text: str = Field("", description="The column that holds the text")
     label: str = Field("", description="The column that holds the label")
@@ -42,13 +50,21 @@ class Add(Work):
     completion: str = Field("", description="The column that holds the answer")
     test: float = Field(0.1, ge=0, lt=1, description="Part of the rows set aside for testing where the source has one split only; 0 for none")
     seed: int = Field(42, ge=0, description="Which rows those are")
+    rows: int = Field(0, ge=0, description="Take only the first rows, as a stream: for what is larger than the disk; 0 for all")
+    bad: Literal["", "skip", "cast"] = Field("", description="Bad rows: skip and list them; or empty and list the values that are no numbers")
+    union: bool = Field(False, description="Take files with different columns together; what a file lacks is empty")
     delimiter: str = Field("", description="What parts the fields of a CSV file (“tab” for a tab); found by itself otherwise")
-    encoding: str = Field("", description="How a text file is written: utf-8 unless said")
+    encoding: str = Field("", description="How a text file is written, like utf-8 or cp1252; found by itself otherwise")
+    header: Literal["auto", "yes", "no"] = Field("auto", description="Whether the first line names the columns; found by itself otherwise")
+    field: str = Field("", description="Where the rows are in a JSON file that is one object, like data or data.items")
+    table: str = Field("", description="The table of a database, or the sheet of a workbook")
+    query: str = Field("", description="What to read from a database: a SELECT")
     by: Literal["", "line", "paragraph", "document"] = Field(
         "", description="What becomes a row of a text file; paragraphs where blank lines part them"
     )
     revision: str = Field("", description="A branch, tag or commit of a Hub dataset")
     subset: str = Field("", description="A part (configuration) of a Hub dataset")
+    split: str = Field("", description="One split of a Hub dataset, like train or train[:1000]; all otherwise")
 
     @field_validator("delimiter")
     @classmethod
@@ -71,7 +87,7 @@ class Add(Work):
     def prepare(self, desk: Desk) -> Add:
         from engine.data import add, sources
 
-        source = sources.find(self.source, self.revision, self.subset)
+        source = sources.find(self.source, self._options())
         if source.repository and desk.workspace.settings.hub == "off":
             raise HubError(f"{self.source} is on the Hub, and the Hub is switched off.", 'Set hub = "auto" in settings.toml, or add a file.')
         name = add.choose_name(desk.workspace, source, self.name)
@@ -79,19 +95,39 @@ class Add(Work):
         return self.model_copy(update={"source": sources.absolute(self.source), "name": name})
 
     def work(self, job: JobContext) -> Result:
-        from engine.data import add, sources
+        from engine.data import add, faults, sources
 
-        source = sources.find(self.source, self.revision, self.subset)
-        name = add.choose_name(job.workspace, source, self.name)
-        check_name("dataset", name)
-        given = {role: column for role in ("text", "label", "prompt", "completion") if (column := getattr(self, role))}
-        options = add.Options(self.test, self.seed, self.delimiter, self.encoding, self.by, self.revision, self.subset, given)
-        record = add.add(job, source, name, options)
+        try:
+            source = sources.find(self.source, self._options())
+            name = add.choose_name(job.workspace, source, self.name)
+            check_name("dataset", name)
+            record = add.add(job, source, name, self._options())
+        except DataError as error:
+            error.repairs = tuple(Repair(label, self._line(values)) for label, values in error.changes)
+            raise
         job.changed("datasets", name)
         job.workspace.remember("dataset", name)
         job.changed("settings", "dataset")
         first = next(iter(record.splits))
-        return Result(describe(record), {**as_data(job.workspace, record)}, body=record.note, opens=f"dataset:{name}/{first}/0")
+        summary, data = describe(record), as_data(job.workspace, record)
+        if listed := faults.listed(Path(record.folder)):
+            summary += f"; {listed:,} left out or emptied, and listed"
+            data["left_out"] = {"count": listed, "file": str(Path(record.folder) / faults.FILE)}
+        return Result(summary, data, body=record.note, opens=f"dataset:{name}/{first}/0")
+
+    def _options(self) -> Options:
+        from engine.data.options import Options
+
+        columns = {role: column for role in ("text", "label", "prompt", "completion") if (column := getattr(self, role))}
+        same = {name: getattr(self, name) for name in Options.__dataclass_fields__ if name != "columns"}
+        return Options(columns=columns, **same)
+
+    def _line(self, values: dict[str, Any]) -> str:
+        """The line that adds the same source with other ``values``."""
+        from engine.commands.parse import to_line
+
+        delimiter = "tab" if self.delimiter == "\t" else self.delimiter
+        return to_line(self.model_copy(update={"delimiter": delimiter, **values}))
 
 
 class Datasets(Now):

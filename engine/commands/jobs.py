@@ -84,6 +84,7 @@ class Job(Now):
         rows += [[name, f"{metric.value:.4g} (step {metric.step})"] for name, metric in sorted(metrics.items())]
         if record.error:
             rows += [["error", record.error["message"]], ["way out", record.error.get("hint", "")]]
+            rows += [["try", repair["line"]] for repair in record.error.get("repairs", [])]
         data = {
             **as_data(record),
             "progress": {"done": progress.done, "total": progress.total, "unit": progress.unit} if progress else None,

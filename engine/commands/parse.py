@@ -221,4 +221,4 @@ def usage(cls: type[Command]) -> str:
 
 
 def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Input should be", "this should be")
+    return message.removeprefix("Value error, ").replace("Input should be", "this should be").replace("be '', ", "be ")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data import rows, shape, sources, splits
+from engine.data.faults import FILE, LeftOut
+from engine.data.features import named_labels, words
+from engine.data.options import Options
 from engine.data.read import read
 from engine.errors import BitternError, DataError
 from engine.paths import replace_folder
@@ -19,22 +22,9 @@ if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.workspace import Workspace
 
+PLAIN = Options()
 SAMPLE = 200
 """Rows looked at to recognise the shape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to read a source. ``columns`` maps the roles that a person named (text, label, …) to columns."""
-
-    test: float = 0.1
-    seed: int = 42
-    delimiter: str = ""
-    encoding: str = ""
-    by: str = ""
-    revision: str = ""
-    subset: str = ""
-    columns: dict[str, str] | None = None
 
 
 def choose_name(workspace: Workspace, source: sources.Source, name: str = "") -> str:
@@ -61,31 +51,37 @@ def add(job: JobContext, source: sources.Source, name: str, options: Options) ->
     """
     ready, cache = job.folder / "ready", job.folder / "reading"
     _clear(ready, cache)
+    left = LeftOut(ready / FILE)
     try:
         fingerprint = _fingerprint(job, source, options)
-        found = read(
-            job,
-            source,
-            cache,
-            delimiter=options.delimiter,
-            encoding=options.encoding,
-            by=options.by,
-            revision=options.revision,
-            subset=options.subset,
-        )
+        found, notes = read(job, source, cache, options, left)
         record = _save(job, source, name, found, ready, options)
+        left.close()
         record = replace(record, fingerprint=fingerprint or _hash(job, sorted(ready.rglob("*.arrow")), options))
         final = job.workspace.paths.datasets / name / record.fingerprint
         final.parent.mkdir(parents=True, exist_ok=True)
-        record = replace(record, folder=str(final), bytes=sum(file.stat().st_size for file in ready.rglob("*") if file.is_file()))
+        size = sum(file.stat().st_size for file in ready.rglob("*") if file.is_file())
+        told = " ".join(note for note in (*notes, left.note(final), record.note) if note)
+        record = replace(record, folder=str(final), bytes=size, note=told)
         job.check()
         if not _stands(job.workspace, record):
             replace_folder(ready, final)
         job.workspace.datasets.put(record)
     finally:
+        left.close()
         _clear(ready, cache)
-    _clear(*(entry for entry in final.parent.iterdir() if entry != final))
+    _sweep(job.workspace, name, final)
     return record
+
+
+def _sweep(workspace: Workspace, name: str, keep: Path) -> None:
+    """Remove older versions, unless a job that is not over yet may be reading one."""
+    waiting = ("queued", "running", "paused", "interrupted")
+    if any(
+        job.state in waiting and job.verb != "add" and name in (job.command.get("on"), job.command.get("dataset")) for job in workspace.jobs.all()
+    ):
+        return
+    _clear(*(entry for entry in keep.parent.iterdir() if entry != keep))
 
 
 def _stands(workspace: Workspace, record: DatasetRecord) -> bool:
@@ -107,7 +103,10 @@ def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, A
     given = options.columns or {}
     if missing := next(iter({role: column for role, column in given.items() if column not in features}), ""):
         shape.corrected(features, [], {missing: given[missing]})  # raises, naming the columns
-    made, note = splits.with_test({split: _named_labels(data) for split, data in found.items()}, options.test, options.seed)
+    found = {split: named_labels(data) for split, data in found.items()}
+    kind, columns = shape.corrected({c: "string" if f.startswith("label") else f for c, f in features.items()}, _sample(found), given)
+    label = columns.get("label", "") if kind in shape.LABELLED else ""
+    made, note = splits.with_test(found, options.test, options.seed, label)
     total, done = sum(map(len, made.values())), 0
     for split, data in made.items():
         job.check()
@@ -115,9 +114,6 @@ def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, A
         data.save_to_disk(str(ready / split))
         done += len(data)
     job.progress(done, total, "rows", "writing")
-    first = rows.open_folder(ready / next(iter(made)))
-    sample = first.window(0, SAMPLE // 2) + first.window(max(SAMPLE // 2, first.rows // 2), SAMPLE // 2)
-    kind, columns = shape.corrected({c: "string" if f.startswith("label") else f for c, f in features.items()}, sample, given)
     counts = {split: len(data) for split, data in made.items()}
     return DatasetRecord(
         name=name,
@@ -133,37 +129,13 @@ def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, A
     )
 
 
-def words(feature: Any) -> str:
-    """A column's type in plain words."""
-    kind = type(feature).__name__
-    if kind == "Value":
-        return {"large_string": "string", "large_binary": "binary", "string_view": "string"}.get(feature.dtype, str(feature.dtype))
-    if kind == "ClassLabel":
-        return "string"  # stored as the names, see ``_named_labels``
-    if kind in ("List", "LargeList"):
-        return f"list of {words(feature.feature)}"
-    if isinstance(feature, dict):
-        return f"struct {{{', '.join(f'{name}: {words(inner)}' for name, inner in feature.items())}}}"
-    if isinstance(feature, list):
-        return f"list of {words(feature[0])}"
-    return kind.lower()
-
-
-def _named_labels(data: Any) -> Any:
-    """Class numbers as the names they stand for, so that every reader of the rows sees the same thing."""
-    from datasets import ClassLabel, Value
-
-    for column, feature in data.features.items():
-        if isinstance(feature, ClassLabel) and feature.names:
-            names = dict(enumerate(feature.names))
-
-            def named(values: list[int | None], names: dict[int, str] = names, column: str = column) -> dict[str, list[str | None]]:
-                return {column: [None if value is None else names.get(value) for value in values]}
-
-            features = data.features.copy()
-            features[column] = Value("string")
-            data = data.map(named, batched=True, input_columns=[column], features=features)
-    return data
+def _sample(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows from the beginning and from the middle of the first split."""
+    data = next(iter(found.values()))
+    middle = max(SAMPLE // 2, len(data) // 2)
+    arrow = data.with_format("arrow")
+    pieces = [arrow[: SAMPLE // 2], arrow[middle : middle + SAMPLE // 2]]
+    return [row for piece in pieces for batch in piece.to_batches() for row in rows.plain_rows(batch)]
 
 
 def _fingerprint(job: JobContext, source: sources.Source, options: Options) -> str:
@@ -172,7 +144,7 @@ def _fingerprint(job: JobContext, source: sources.Source, options: Options) -> s
 
 
 def _hash(job: JobContext, files: list[Path], options: Options) -> str:
-    told = [options.test, options.seed, options.delimiter, options.encoding, options.by, options.columns or {}]
+    told = {name: value for name, value in asdict(options).items() if value != getattr(PLAIN, name) or name in ("test", "seed")}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     total, done = sum(path.stat().st_size for path in files), 0
     for path in files:

@@ -8,132 +8,178 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from engine.data import check
-from engine.errors import BitternError, DataError, HubError
+from engine.data import casting, csvfile, media_folders, parts, sources, union
+from engine.data.features import words
+from engine.data.unpack import unpack
+from engine.errors import BitternError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from engine.data.faults import LeftOut
+    from engine.data.options import Options
+    from engine.data.parts import Desk, Part
     from engine.data.sources import Source
     from engine.jobs.context import JobContext
 
 
-def read(job: JobContext, source: Source, cache: Path, *, delimiter: str, encoding: str, by: str, revision: str, subset: str) -> dict[str, Any]:
-    """The splits of a source as ``datasets.Dataset``s, mapped from Arrow files below ``cache``.
+def read(job: JobContext, source: Source, cache: Path, options: Options, left: LeftOut) -> tuple[dict[str, Any], list[str]]:
+    """The splits of a source as ``datasets.Dataset``s, mapped from Arrow files below ``cache``, and notes on how it was read.
 
     Raises ``DataError``, ``HubError``, ``Stopped``; ``OSError`` for a full disk.
     """
     import datasets
 
     datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)
-    with _reporting(job, cache):
+    desk = parts.Desk(job, cache / "copies", options, left)
+    with reporting(job, cache):
         if source.repository:
-            return _from_hub(job, source.repository, cache, revision, subset)
-        options = _options(job, source, delimiter, encoding, by)
-        try:
-            return _load(source, cache, options)
-        except Exception as error:
-            _full_disk(error)
-            job.check()
-            if source.reader == "json" and (fault := _json_fault(job, source, encoding)):
-                raise fault from error
-            if source.reader != "csv":
-                raise _explained(source, error) from error
-            job.log("The columns change their type on the way; reading the file once more to find types that fit every row.")
-            try:
-                return _load(source, cache / "again", {**options, "features": _csv_features(job, source, options)})
-            except BitternError:
-                raise
-            except Exception as second:
-                _full_disk(second)
-                raise _explained(source, second) from second
+            from engine.data.hub import from_hub
+
+            return from_hub(job, source.repository, cache, options, desk.notes), desk.notes
+        source = unpack(job, source, cache / "unpacked", options, desk.notes)
+        if source.reader in sources.MEDIA:
+            found = media_folders.read(job, source, cache / "media", options, left, desk.notes, lambda paths: _metadata(desk, paths, cache))
+        else:
+            found = _nearly(desk, _load(desk, source, cache))
+    if options.rows:
+        desk.notes.append(f"Only the first {options.rows:,} rows were taken.")
+    return found, desk.notes
 
 
-def _load(source: Source, cache: Path, options: dict[str, Any]) -> dict[str, Any]:
-    from datasets import load_dataset
+def _load(desk: Desk, source: Source, cache: Path) -> dict[str, Any]:
+    ready = parts.of(desk, source)
+    try:
+        return _join([_load_part(desk, part, cache) for part in ready], desk.options.rows)
+    except BitternError:
+        raise
+    except Exception as error:
+        full_disk(error)
+        desk.job.check()
+        if source.reader == "json" and (fault := parts.json_fault(desk, source)):
+            raise fault from error
+        if source.reader == "parquet" and (fault := parts.parquet_fault(desk, source)):
+            raise fault from error
+        if source.reader == "csv":
+            return _csv_again(desk, ready, cache)
+        if len(source.every) > 1 and not desk.options.union and (refused := _differences(desk, ready, cache)):
+            raise refused from error
+        raise _explained(ready[0].name, error) from error
+
+
+def _load_part(desk: Desk, part: Part, cache: Path) -> dict[str, Any]:
+    from datasets import load_dataset_builder
 
     # The paths are names, not patterns, even with brackets in them.
-    files = {split: [glob.escape(str(path)) for path in paths] for split, paths in source.files.items()}
-    return dict(load_dataset(source.reader, data_files=files, cache_dir=str(cache), **options))
+    files = {split: [glob.escape(str(path)) for path in paths] for split, paths in part.files.items()}
+    found = prepared(desk.job, load_dataset_builder(part.builder, data_files=files, cache_dir=str(cache), **part.options))
+    found = {split: _whole(data, part.whole) for split, data in found.items()}
+    rows = desk.options.rows
+    return {split: data.select(range(rows)) if 0 < rows < len(data) else data for split, data in found.items()}
 
 
-def _options(job: JobContext, source: Source, delimiter: str, encoding: str, by: str) -> dict[str, Any]:
-    """Check the files as far as that is cheap, and choose what to tell the reader."""
-    files = source.every
-    empty = next((path for path in files if path.stat().st_size == 0), None)
-    if empty is not None:
-        raise DataError(f"{empty.name} is empty.", "There is nothing in it to add.")
-    if source.reader == "csv":
-        layout = check.csv_layout(files[0], delimiter, encoding)
-        layout = [check.check_csv(job, path, layout) for path in files][-1]
-        # Only an empty field is nothing: “NA”, “null” and “None” are words that a text may well hold.
-        return {"sep": layout.delimiter, "encoding": layout.encoding, "quoting": layout.quoting, "keep_default_na": False, "na_values": [""]}
-    if source.reader == "json":
-        # Before the reader sees it: its native code does not survive everything that calls itself JSON.
-        if fault := _json_fault(job, source, encoding, strict=False):
-            raise fault
-        return {"encoding": encoding or "utf-8", "parse_agent_traces": False}
-    if source.reader == "parquet":
-        for path in files:
-            check.check_parquet(path)
-        from pyarrow.dataset import ParquetFragmentScanOptions
+def _whole(data: Any, columns: frozenset[str]) -> Any:
+    """Whole numbers that pandas made fractions because some are missing, whole again."""
+    from datasets import Value
 
-        return {"batch_size": 1000, "fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
-    for path in files:
-        check.check_text(path, encoding or "utf-8")
-    return {"encoding": encoding or "utf-8-sig", "sample_by": by or _text_unit(files[0], encoding or "utf-8")}
+    for name in columns & set(data.features):
+        if data.features[name] == Value("float64") and data.data.column(name).null_count < len(data):
+            data = data.cast_column(name, Value("int64"))
+    return data
 
 
-def _json_fault(job: JobContext, source: Source, encoding: str, *, strict: bool = True) -> DataError | None:
-    return next((fault for path in source.every if (fault := check.json_fault(job, path, encoding or "utf-8", strict=strict))), None)
+def prepared(job: JobContext, builder: Any, split: str = "") -> dict[str, Any]:
+    """What a builder of ``datasets`` makes; it looks after each piece whether a stop was asked for."""
+    generate = getattr(builder, "_generate_tables", None)
+    if generate is not None:
+
+        def checked(*arguments: Any, **values: Any) -> Iterator[Any]:
+            for piece in generate(*arguments, **values):
+                job.check()
+                yield piece
+
+        builder._generate_tables = checked
+    builder.download_and_prepare()
+    found = builder.as_dataset(split or None)
+    return dict(found) if isinstance(found, dict) else {split.partition("[")[0]: found}
 
 
-def _text_unit(path: Path, encoding: str) -> str:
-    """Paragraphs where blank lines part them, lines where none do."""
-    with path.open(encoding=encoding) as file:
-        head = file.read(65536).strip()
-    return "paragraph" if "\n\n" in head else "line"
+def _join(loaded: list[dict[str, Any]], rows: int = 0) -> dict[str, Any]:
+    if len(loaded) == 1:
+        return loaded[0]
+    by_split: dict[str, list[Any]] = {}
+    for found in loaded:
+        for split, data in found.items():
+            by_split.setdefault(split, []).append(data)
+    everything = union.join([data for found in by_split.values() for data in found])
+    made, at = {}, 0
+    for split, pieces in by_split.items():
+        count = sum(map(len, pieces))
+        made[split] = everything.select(range(at, at + (min(rows, count) if rows else count)))
+        at += count
+    return made
 
 
-def _csv_features(job: JobContext, source: Source, options: dict[str, Any]) -> Any:
-    import pandas as pd  # type: ignore[import-untyped]
+def _differences(desk: Desk, ready: list[Part], cache: Path) -> DataError | None:
+    """How the files differ, by reading each alone. ``None`` where they do not, or one of them can't be read at all."""
+    columns = {}
+    for part in [single for whole in ready for single in parts.by_file(whole)]:
+        try:
+            found = _load_part(desk, part, cache / "alone")
+        except Exception as error:
+            full_disk(error)
+            return None
+        columns[part.name] = {name: words(feature) for data in found.values() for name, feature in data.features.items()}
+    return union.refusal(columns)
+
+
+def _csv_again(desk: Desk, ready: list[Part], cache: Path) -> dict[str, Any]:
+    """Once more, with types that fit every row: a column changed its type on the way."""
     from datasets import Features, Value
 
-    layout = check.Layout(options["sep"], options["encoding"], options["quoting"])
-    names = list(pd.read_csv(source.every[0], nrows=0, sep=layout.delimiter, encoding=layout.encoding, quoting=layout.quoting).columns)
     rank = ("int64", "float64", "string")
-    found = [check.csv_kinds(job, path, layout) for path in source.every]
-    if any(len(kinds) != len(names) for kinds in found):
-        raise DataError("The files do not all have the same columns.", "Add them one by one, or bring them to the same columns.")
-    return Features({name: Value(max((kinds[number] for kinds in found), key=rank.index)) for number, name in enumerate(names)})
+    loaded = []
+    for part in ready:
+        layout = part.layout
+        if layout is None:
+            continue
+        kinds = [csvfile.kinds(desk.job, path, layout) for paths in part.files.values() for path in paths]
+        features = Features({name: Value(max((found[at] for found in kinds), key=rank.index)) for at, name in enumerate(layout.names)})
+        options = {**part.options, "features": features}
+        try:
+            loaded.append(_load_part(desk, parts.Part(part.builder, part.name, part.files, options, part.layout, part.whole), cache / "again"))
+        except BitternError:
+            raise
+        except Exception as error:
+            full_disk(error)
+            raise _explained(part.name, error) from error
+    return _join(loaded, desk.options.rows)
 
 
-def _from_hub(job: JobContext, repository: str, cache: Path, revision: str, subset: str) -> dict[str, Any]:
-    from engine.hub.probe import endpoint, reachable
-    from engine.hub.pull import explain_hub
-
-    if not reachable(job.workspace.settings):
-        raise HubError(f"The Hub at {endpoint()} does not answer, so {repository} can't be added.", "Check the network, or add a file or a folder.")
-    from datasets import load_dataset
-
-    try:
-        return dict(load_dataset(repository, subset or None, revision=revision or None, cache_dir=str(cache)))
-    except (ValueError, RuntimeError) as error:
-        _full_disk(error)
-        raise DataError(
-            f"{repository} can't be read: {_words(error)}", "A dataset with several parts needs --subset NAME; one with a script is not supported."
-        ) from error
-    except Exception as error:
-        _full_disk(error)
-        job.check()
-        raise explain_hub(error, repository) from error
+def _nearly(desk: Desk, found: dict[str, Any]) -> dict[str, Any]:
+    """Columns that are numbers but for a few values: emptied and listed if a person said so, told otherwise."""
+    nearly = casting.nearly_numbers(found)
+    if nearly and desk.options.bad == "cast":
+        return casting.cast(desk.job, found, list(nearly), desk.left)
+    for column, (odd, total, example) in list(nearly.items())[:3]:
+        holds = f"{odd:,} of {total:,} values {'is no number' if odd == 1 else 'are no numbers'} (“{example[:40]}”)"
+        desk.notes.append(f"“{column}” stays text: {holds}. To empty and list {'it' if odd == 1 else 'them'}: add it again with --bad cast.")
+    return found
 
 
-def _explained(source: Source, error: BaseException) -> DataError:
+def _metadata(desk: Desk, paths: list[Path], cache: Path) -> list[dict[str, Any]]:
+    """The rows of a media folder's metadata file."""
+    reader = sources.kind_of(paths[0])
+    inner = parts.Desk(desk.job, desk.folder / "metadata", desk.options, desk.left)
+    found = _load(inner, sources.Source(str(paths[0]), "metadata", reader, {"train": paths}), cache / "metadata")
+    rows: list[dict[str, Any]] = found["train"].to_list()
+    return rows
+
+
+def _explained(where: str, error: BaseException) -> DataError:
     """What the reader said, and what to do about it."""
-    where = source.every[0].name if len(source.every) == 1 else source.text
-    said = _words(error)
+    said = said_by(error)
     if "corresponds to no data" in said:
         return DataError(f"{where} holds no rows.", "There is nothing in it to add.")
     if "does not have a datasets dtype equivalent" in said:
@@ -141,32 +187,32 @@ def _explained(source: Source, error: BaseException) -> DataError:
             f"{where}: {said.split('does not have')[0].strip()} is a type of column that can't be used.",
             "Leave the column out, or write maps as lists of pairs.",
         )
-    if "CastError" in "".join(type(link).__name__ for link in _chain(error)):
+    if "CastError" in "".join(type(link).__name__ for link in chain(error)):
         return DataError(f"{where}: the columns do not stay the same. {said}", "All rows and all files of a dataset need the same columns and types.")
     return DataError(f"{where} can't be read: {said}", "Check that the file is what its ending says.")
 
 
-def _words(error: BaseException) -> str:
+def said_by(error: BaseException) -> str:
     """The innermost reason, in one line."""
-    text = " ".join(str(list(_chain(error))[-1]).split()) or type(error).__name__
+    text = " ".join(str(list(chain(error))[-1]).split()) or type(error).__name__
     return text if len(text) < 300 else f"{text[:297]}…"
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _full_disk(error: BaseException) -> None:
+def full_disk(error: BaseException) -> None:
     """The readers wrap everything; a full disk must stay one."""
-    for link in _chain(error):
-        if isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT):
+    for link in chain(error):
+        if isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise link
 
 
 @contextmanager
-def _reporting(job: JobContext, cache: Path) -> Iterator[None]:
+def reporting(job: JobContext, cache: Path) -> Iterator[None]:
     """Say twice a second how much Arrow has been written; the readers themselves report nothing."""
     done = threading.Event()
 

@@ -156,7 +156,7 @@ def split_folder(record: DatasetRecord, split: str) -> Path:
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows of a batch, as plain JSON-able values."""
+    """A batch's rows as plain JSON-able values."""
     names = batch.schema.names
     columns = [_values(batch.column(number)) for number in range(batch.num_columns)]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]

@@ -1,4 +1,4 @@
-"""What a dataset's rows are for: conversations, instructions, labelled texts, plain texts, or just a table."""
+"""What a dataset's rows are for: conversations, instructions, labelled texts, plain texts, pictures, sounds, or just a table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from engine.errors import DataError, did_you_mean
 if TYPE_CHECKING:
     from engine.store.datasets import DatasetRecord
 
+LABELLED = ("classification", "image", "audio")
+"""Shapes whose label says how a test split is drawn."""
 LONG = 12.0
 """Characters on average: a column of shorter values is taken for text only by its name, or beside a label."""
+HOLDS = {"text": "plain text", "image": "pictures", "audio": "sounds"}
 MESSAGES = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
 PROMPT = ("instruction", "prompt", "question", "query", "request")
 INPUT = ("input", "context", "inputs")
@@ -39,6 +42,10 @@ ROLES = {"human": "user", "user": "user", "gpt": "assistant", "bot": "assistant"
 
 def recognise(features: dict[str, str], sample: list[dict[str, Any]]) -> tuple[str, dict[str, str]]:
     """The shape that the columns' names and a sample of their values suggest, and which column plays which role."""
+    for kind in ("image", "audio"):
+        if media := next((column for column, found in features.items() if found == kind), None):
+            label = next((c for c in _named(features, LABEL) if _is_label(features[c])), None)
+            return kind, {kind: media, **({"label": label} if label else {})}
     for column in _named(features, MESSAGES):
         if any(_messages(row.get(column)) for row in sample):
             return "conversation", {"messages": column}
@@ -98,7 +105,7 @@ def as_messages(record: DatasetRecord, row: dict[str, Any]) -> list[dict[str, st
         chat = [{"role": "user", "content": _text(row.get(columns["text"]))}, {"role": "assistant", "content": _text(row.get(columns["label"]))}]
         return _finished(chat, record)
     raise DataError(
-        f"{record.name} holds {'plain text' if record.shape == 'text' else 'a table'}: there is no answer in a row to learn.",
+        f"{record.name} holds {HOLDS.get(record.shape, 'a table')}: there is no answer in a row to learn.",
         f"Name the columns when you add it: --prompt and --completion, or --text and --label. It has {', '.join(record.features)}.",
     )
 

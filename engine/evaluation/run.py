@@ -6,6 +6,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+from engine.data.pinned import dataset_of
 from engine.data.rows import load_split
 from engine.devices import set_torch_threads
 from engine.errors import DataError
@@ -35,7 +36,7 @@ def evaluate(job: JobContext, spec: EvalSpec) -> Result:
         if done.job == job.id:  # Killed after everything was in place.
             return tell(done)
     set_torch_threads(workspace.settings.threads)
-    dataset = workspace.datasets.get(spec.dataset)
+    dataset = dataset_of(job, spec.dataset)
     job.progress(0, None, "row", "loading the model")
     task = _task(job, spec, dataset)
     rows = load_split(dataset, spec.split)

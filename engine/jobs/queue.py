@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from engine.errors import BitternError, Stopped, explain
@@ -163,7 +164,8 @@ class JobQueue:
             if not isinstance(error, BitternError):
                 log.exception("job %s failed", record.id)
             told = explain(error)
-            return "failed", JobFailed(title=told.title, message=told.message, hint=told.hint), told
+            repairs = [asdict(repair) for repair in told.repairs]
+            return "failed", JobFailed(title=told.title, message=told.message, hint=told.hint, repairs=repairs), told
         return "done", JobFinished(summary=result.summary), None
 
     def _end(self, record: JobRecord, state: State, event: Event, error: BitternError | None) -> None:

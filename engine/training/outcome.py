@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from engine.data.pinned import dataset_of
 from engine.paths import replace_folder
 from engine.results import Result, Table
 from engine.store.models import ModelRecord
@@ -28,7 +29,7 @@ def put_in_place(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepar
         replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    dataset = workspace.datasets.get(spec.dataset)
+    dataset = dataset_of(job, spec.dataset, begun=True)
     before, after = first_and_last(state.log_history, "eval_loss")
     record = ModelRecord(
         name=spec.name,

@@ -168,3 +168,14 @@ def _wait(pid: int, terminal: int, seconds: float) -> tuple[int, int]:
             return done
     os.kill(pid, 9)
     raise AssertionError("the screen did not quit")
+
+
+def test_a_broken_file_offers_a_line_to_try(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "bad.csv"
+    file.write_text("x,y\n1,2\n3,4,5\n6,7\n", encoding="utf-8")
+    failed = bittern(home, "add", str(file))
+    line = f"add {file} --name bad --bad skip"
+    assert failed.returncode == 1 and not failed.stdout and f"try: {line}  (leave out the bad row and list it)" in failed.stderr
+    told = json.loads(bittern(home, "--json", "add", str(file)).stdout)
+    assert told["repairs"] == [{"label": "leave out the bad row and list it", "line": line}]
+    assert bittern(home, *told["repairs"][0]["line"].split()).returncode == 0

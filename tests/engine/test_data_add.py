@@ -3,70 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.commands.data import Add
 from engine.data import add as adding
 from engine.data.rows import load_split, window
-from engine.errors import BitternError, DataError, NotFound
-from engine.jobs.context import CancelToken, JobContext
-from engine.store.workspace import Workspace
+from engine.errors import DataError, NotFound
+from tests.fakes.adding import CSV, Bench, every, write
 from tests.fakes.follow import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from engine.engine import Engine
     from engine.events import Event
-    from engine.store.datasets import DatasetRecord
-
-CSV = "text,label\n" + "".join(f'"row {n}, with a comma",{"good" if n % 2 else "bad"}\n' for n in range(40))
-
-
-class Bench:
-    """A workspace, and jobs run in this thread."""
-
-    def __init__(self, root: Path) -> None:
-        self.workspace = Workspace(root)
-        self.events: list[Event] = []
-        self.token = CancelToken()
-        self._number = 0
-
-    def add(self, source: object, **values: Any) -> DatasetRecord:
-        self._number += 1
-        folder = self.workspace.paths.job(str(self._number))
-        folder.mkdir(parents=True, exist_ok=True)
-        job = JobContext(str(self._number), self.workspace, self.events.append, self.token, resumed=False)
-        result = Add(source=str(source), **values).work(job)
-        assert not list(folder.iterdir()), "what a job used is cleared away"
-        return self.workspace.datasets.get(result.data["dataset"])
-
-    def fails(self, source: object, **values: Any) -> BitternError:
-        before = self.workspace.datasets.all(), sorted(self.workspace.paths.datasets.rglob("*"))
-        with pytest.raises(BitternError) as caught:
-            self.add(source, **values)
-        assert (self.workspace.datasets.all(), sorted(self.workspace.paths.datasets.rglob("*"))) == before
-        return caught.value
-
-
-@pytest.fixture
-def bench(home: Path) -> Iterator[Bench]:
-    made = Bench(home)
-    yield made
-    made.workspace.close()
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def every(record: DatasetRecord) -> list[dict[str, Any]]:
-    return [row for split, count in record.splits.items() for row in window(record, split, 0, count)]
 
 
 def test_csv_gets_a_seeded_test_split_and_a_shape(bench: Bench, tmp_path: Path) -> None:
@@ -126,7 +77,7 @@ def test_a_folder_gives_splits_by_name(bench: Bench, tmp_path: Path) -> None:
         write(tmp_path / "set" / f"{name}.csv", "text,label\n" + "x,y\n" * rows)
     write(tmp_path / "set" / "README.md", "# About")
     record = bench.add(tmp_path / "set")
-    assert record.name == "set" and record.splits == {"train": 5, "validation": 1, "test": 2} and not record.note
+    assert record.name == "set" and record.splits == {"train": 5, "validation": 1, "test": 2} and "set aside" not in record.note
     assert bench.add(tmp_path / "set" / "train*.csv", name="only", test=0).splits == {"train": 5}
 
 
@@ -160,7 +111,7 @@ def test_names(bench: Bench, tmp_path: Path) -> None:
         ("a.csv", "x,y\n1,2\n3,4,5\n6,7\n", "a.csv, line 3, column 3: 3 fields where the header names 2"),
         ("b.csv", "x,y\n1,2\n3\n", "b.csv, line 3, column 2: “y” is missing"),
         ("c.csv", 'x,y\n1,2\n3,"open\n4,5\n', 'c.csv, line 3, column 2: a quote (") opens here'),
-        ("d.csv", b"x,y\n1,2\n3,caf\xe9\n", "d.csv, line 3, column 6: byte 0xe9 is not utf-8 text"),
+        ("d.csv", "x,y\né,2\n3,caf".encode() + b"\xe9\n", "d.csv, line 3, column 6: byte 0xe9 is not utf-8 text"),
         ("e.csv", "x,y\n", "holds no rows"),
         ("f.csv", "", "f.csv is empty"),
         ("g.jsonl", '{"a": 1}\n{"a": 2,}\n', "g.jsonl, line 2, column 9"),
@@ -171,7 +122,7 @@ def test_names(bench: Bench, tmp_path: Path) -> None:
         ("o.jsonl", '{"a": 1}\n{"a": 1e999}\n', "o.jsonl, line 2: 1e999 is too large for a number"),
         ("p.jsonl", '{"a": 1}\n[1]\n', "p.jsonl, line 2, column 1: there is no object here"),
         ("k.parquet", b"PAR1 nonsense", "k.parquet is not a Parquet file"),
-        ("l.txt", b"fine\nna\xefve\n", "l.txt, line 2, column 3"),
+        ("l.txt", b"\xc3\xa9\nna\xefve\n", "l.txt, line 2, column 3"),
         ("m.xyz", "?", "does not know what is in a “.xyz”"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A small Hub on loopback: what the client asks for when it pulls a model, and the refusals it may meet."""
+"""A small Hub on loopback: what the client asks for when it pulls a model or a dataset, and the refusals it may meet."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Hub(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    body = ""
     server: Hub
 
     def log_message(self, *arguments: Any) -> None: ...
@@ -40,19 +41,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer()
 
+    def do_POST(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
+        self.answer()
+
     def answer(self) -> None:
         self.server.asked.append(f"{self.command} {self.path} {self.headers.get('range', '')}".strip())
         for name, status in (("gated", 403), ("private", 401), ("missing", 404)):
             if f"org/{name}" in self.path:
                 code = {403: "GatedRepo", 401: "RepoNotFound", 404: "RepoNotFound"}[status]
                 return self.say(json.dumps({"error": name}).encode(), status, {"X-Error-Code": code})
-        if match := re.match(r"^/[^/]+/[^/]+/resolve/[^/]+/([^?]+)", self.path):
+        if match := re.match(r"^/(?:datasets/)?[^/]+/[^/]+/resolve/[^/]+/([^?]+)", self.path):
             return self.file(match[1])
-        if re.match(r"^/api/models/[^/]+/[^/?]+(/revision/[^?]+)?(\?|$)", self.path):
+        if re.match(r"^/api/(models|datasets)/[^/]+/[^/?]+(/revision/[^?]+)?(\?|$)", self.path):
             return self.say(json.dumps(self.info()).encode())
-        if re.match(r"^/api/models/[^/]+/[^/]+/tree/", self.path):
-            tree = [{"type": "file", "path": name, "size": len(data), "oid": oid(data)} for name, data in self.server.files.items()]
-            return self.say(json.dumps(tree).encode())
+        if match := re.match(r"^/api/(?:models|datasets)/[^/]+/[^/]+/(?:tree|paths-info)/[^/?]+/?([^?]*)", self.path):
+            return self.tree(match[1])
         if self.path.startswith("/api/models"):
             return self.say(b"[]")
         return self.say(b"{}", 404)
@@ -60,6 +64,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def info(self) -> dict[str, Any]:
         files = [{"rfilename": name, "size": len(data), "blobId": oid(data)} for name, data in self.server.files.items()]
         return {"_id": "1", "id": "org/tiny", "sha": COMMIT, "private": False, "downloads": 1, "likes": 0, "tags": [], "siblings": files}
+
+    def tree(self, folder: str) -> None:
+        """A folder's files; of a ``paths-info`` request only those that it names."""
+        asked = re.findall(r"[^&]*?paths=([^&]+)|\"([^\"]+\.[^\"]+)\"", self.body)
+        named = {first or second for first, second in asked}
+        entries = [
+            {"type": "file", "path": name, "size": len(data), "oid": oid(data)}
+            for name, data in self.server.files.items()
+            if (name in named if self.body else name.rpartition("/")[0].startswith(folder))
+        ]
+        if not self.body and folder and not entries:
+            return self.say(b'{"error": "no such folder"}', 404, {"X-Error-Code": "EntryNotFound"})
+        return self.say(json.dumps(entries).encode())
 
     def file(self, name: str) -> None:
         data = self.server.files.get(name)

@@ -128,3 +128,14 @@ def test_figures_in_words() -> None:
     assert (span(42), span(200), span(3900)) == ("42 s", "3:20", "1 h 05")
     assert (size(98_400_000), count(10_662), count(120)) == ("98 MB", "10.7k", "120")
     assert bar(50, 10) == ("━━━━━", "─────")
+
+
+def test_the_last_error_offers_its_ways_out_until_something_else_is_said() -> None:
+    chat, repairs = ChatState(), [{"label": "skip", "line": "add x.csv --bad skip"}]
+    chat.add("user", "/add x.csv")
+    assert chat.offered == []
+    chat.add("error", "No.", error={"message": "No.", "repairs": repairs})
+    chat.add("note", "Job 1 is queued.")
+    assert chat.offered == repairs
+    chat.add("user", "hello")
+    assert chat.offered == []

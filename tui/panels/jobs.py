@@ -155,6 +155,8 @@ class JobDetail(Vertical):
             parts += ["\n", (clean(job.summary), "$success")]
         if job.error:
             parts += ["\n", (clean(job.error.get("message", "")), "$error"), "\n", (clean(job.error.get("hint", "")), "$text")]
+            for repair in job.error.get("repairs", []):
+                parts += ["\n", ("/", "$accent"), one_line(repair["line"], 200), (f"  {one_line(repair['label'], 80)}", "$text-muted")]
         if job.state in RESUMABLE:
             parts += ["\n", ("Press r to go on from its last checkpoint.", "$text-muted")]
         return Content.assemble(*parts)

@@ -96,6 +96,12 @@ class ChatState:
     def last_answer(self) -> Message | None:
         return next((message for message in reversed(self.messages) if message.kind == "answer"), None)
 
+    @property
+    def offered(self) -> list[dict[str, str]]:
+        """The ways out of the error that was told last, until the person or a model says something else."""
+        last = next((message for message in reversed(self.messages) if message.kind != "note"), None)
+        return last.error.get("repairs", []) if last and last.kind == "error" else []
+
     def typed(self) -> list[str]:
         """What the person said, oldest first."""
         return [message.text for message in self.messages if message.kind == "user"]

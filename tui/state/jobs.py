@@ -130,9 +130,9 @@ class JobView:
             case events.JobFinished(summary=summary):
                 self._stop("done", f"done: {summary}")
                 self.summary = summary
-            case events.JobFailed(title=title, message=message, hint=hint):
+            case events.JobFailed(title=title, message=message, hint=hint, repairs=repairs):
                 self._stop("failed", f"failed: {message}")
-                self.error = {"title": title, "message": message, "hint": hint}
+                self.error = {"title": title, "message": message, "hint": hint, **({"repairs": repairs} if repairs else {})}
             case events.JobCancelled():
                 self._stop("cancelled", "cancelled")
             case events.JobInterrupted():

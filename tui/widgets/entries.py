@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 
 from tui.messages import OpenRow
 from tui.text import clean, one_line
+from tui.widgets.chatbox import ChatBox
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -165,19 +166,45 @@ class NoteEntry(Vertical):
             yield Markdown(clean(result["body"]), open_links=False)
 
 
-class ErrorEntry(Static):
+class Repairs(OptionList):
+    """The ways out that one key takes: its number in the empty box, Enter or a click runs one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Do it")]
+
+    def __init__(self, repairs: list[dict[str, str]]) -> None:
+        super().__init__(classes="repairs", markup=False, compact=True)
+        self._repairs = repairs
+
+    def on_mount(self) -> None:
+        for number, repair in enumerate(self._repairs, start=1):
+            label, line = one_line(repair.get("label", ""), 100), one_line(repair.get("line", ""), 200)
+            self.add_option(Option(Content.assemble((f"{number} ", "bold $accent"), label, "  ", (line, "$text-muted"))))
+        self.highlighted = 0
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.post_message(ChatBox.Sent(f"/{self._repairs[event.option_index]['line']}"))  # as if the person had typed it
+
+
+class ErrorEntry(Vertical):
     """What went wrong, where, and the way out."""
 
     def __init__(self, message: Message) -> None:
-        error = message.error
-        parts: list[Content | tuple[str, str] | str] = [clean(error.get("message", message.text))]
+        super().__init__(classes="entry error")
+        self._message = message
+        self.border_title = one_line(message.error.get("title", "Something went wrong"), 60)
+
+    def compose(self) -> ComposeResult:
+        error = self._message.error
+        parts: list[Content | tuple[str, str] | str] = [clean(error.get("message", self._message.text))]
         if line := clean(error.get("line", "")):
             start, end = int(error.get("start", 0)), int(error.get("end", 0))
             parts += ["\n\n  ", line, "\n  ", (" " * start + "^" * max(1, end - start), "bold $error")]
         if hint := clean(error.get("hint", "")):
             parts += ["\n", (hint, "$text-muted")]
-        super().__init__(Content.assemble(*parts), classes="entry error", markup=False)
-        self.border_title = one_line(error.get("title", "Something went wrong"), 60)
+        yield Static(Content.assemble(*parts), markup=False)
+        if error.get("repairs"):
+            yield Repairs(error["repairs"])
 
 
 def _addressed(value: object) -> bool:

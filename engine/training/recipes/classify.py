@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.data.pinned import dataset_of
 from engine.errors import DataError, ModelError
 from engine.models.load import cannot_load
 from engine.training.rows import Prepared, choose
@@ -21,7 +22,7 @@ class Classify:
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
         from transformers import AutoTokenizer
 
-        record = job.workspace.datasets.get(spec.dataset)
+        record = dataset_of(job, spec.dataset)
         text, label = record.columns["text"], record.columns["label"]
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.data.pinned import dataset_of
 from engine.data.shape import as_messages
 from engine.devices import bf16_pays
 from engine.errors import DataError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 class Sft:
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
-        record = job.workspace.datasets.get(spec.dataset)
+        record = dataset_of(job, spec.dataset)
         tokenizer = load_tokenizer(folder)
         train, held_out = choose(record, spec)
         rows = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
