@@ -158,7 +158,7 @@ class ErrorEntry(Static):
         if hint := clean(error.get("hint", "")):
             parts += ["\n", (hint, "$text-muted")]
         super().__init__(Content.assemble(*parts), classes="entry error", markup=False)
-        self.border_title = one_line(error.get("title", "Something went wrong"), 60)
+        self.border_title = Content(one_line(error.get("title", "Something went wrong"), 60))
 
 
 def _addressed(value: object) -> bool:

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from engine.errors import BitternError
 from tui.messages import RunVerb
-from tui.text import one_line
+from tui.text import clean, one_line
 from tui.widgets.prompt import Prompt
 from tui.widgets.rows import as_json
 
@@ -133,7 +133,7 @@ class Marking(Base):
             self.notify("A picture or a sound can't be edited here.", severity="warning", markup=False)
             return
         self._edited = {"address": self.address, "column": table.column, "at": self.version}
-        if "\n" in text or len(text) > 200:
+        if len(text) > 200 or clean(text) != text or "\n" in text or "\t" in text:
             self._edit_at_length(text)
         else:
             self.query_one(Prompt).ask("edit", table.column, text, hint=f"Enter writes it into row {self.number}; u takes it back.")
