@@ -98,8 +98,8 @@ class Marking(Base):
         bar = self.query_one("#labels", Static)
         parts: list[Content | tuple[str, str] | str] = [("label  ", "$text-muted")]
         for number, label in enumerate(self._labels, start=1):
-            parts += [(f" {number} ", "reverse"), f" {one_line(label, 24)}  "]
-        bar.update(Content.assemble(*parts, ("u undo  l done", "$text-muted")))
+            parts += [(f" {number} ", "reverse"), f" {one_line(label, 34)}  "]
+        bar.update(Content.assemble(*parts, ("u undo  e any other  l done", "$text-muted")))
         bar.display = True
         self.refresh_bindings()
 
