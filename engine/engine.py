@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from engine.data.media import Shown
     from engine.data.query import Query
+    from engine.data.shown import Shown
     from engine.data.view import View
     from engine.inference.pool import ModelPool
     from engine.search.reader import Reader
@@ -188,7 +188,7 @@ class Engine:
 
     def media(self, dataset: str, split: str, index: int) -> list[Shown]:
         """The pictures and sounds of a row, decoded as far as a screen shows them; any thread but the screen's."""
-        from engine.data.media import media
+        from engine.data.shown import media
 
         return media(self.workspace.datasets.get(dataset), split, index)
 

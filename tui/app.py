@@ -10,6 +10,7 @@ from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.widgets import Footer, TextArea
 
 from engine import events
@@ -216,7 +217,7 @@ class BitternApp(Roaming, Leaving, App[int]):
         """The box says what plain text means."""
         model = self.catalog.model or "no model yet"
         title = f"ask {self.catalog.dataset or 'guide'} · {model}" if self.chat.mode == "ask" else f"chat · {model}"
-        self.parts.box.border_title = one_line(title, 60)
+        self.parts.box.border_title = Content(one_line(title, 60))
 
     def draw_welcome(self) -> None:
         panel = self.parts.chat

@@ -241,7 +241,7 @@ class Roaming(Base):
         last = self.chat.last_answer
         number = int(event.digit) - 1
         if number < len(self.chat.offered):
-            self.post_message(ChatBox.Sent(f"/{self.chat.offered[number]['line']}"))
+            self.parts.box.say(f"/{self.chat.offered[number]['line']}")
         elif last and number < len(last.passages):
             from tui.widgets.entries import cited
 

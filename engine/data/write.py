@@ -63,7 +63,7 @@ def features_in_words(folder: Path) -> dict[str, str]:
     """The columns of a split that was written, each with its type in plain words."""
     from datasets import Features
 
-    from engine.data.add import words
+    from engine.data.features import words
 
     said = json.loads((folder / "dataset_info.json").read_text("utf-8"))["features"]
     return {name: words(feature) for name, feature in Features.from_dict(said).items()}

@@ -60,3 +60,13 @@ def test_lines_are_cut_by_cells_not_by_characters() -> None:
     assert all(cells(one_line("田中さん👩‍👩‍👧 e\u0301\u0301\u200b" * 9, width)) <= width for width in range(1, 40))
     assert [cells(pad(text, 10)) for text in ("ab", "田中", "e\u0301")] == [10, 10, 10]
     assert one_line(" " * 5000 + "x", 10) == "…"
+
+
+def test_widths_fit_the_room_and_the_widest_give_way() -> None:
+    from tui.widgets.rows import _fitting
+
+    assert _fitting([5, 8], 100) == [5, 8]
+    assert _fitting([5, 200, 40], 100) == [5, 49, 40]
+    assert _fitting([300, 300], 100) == [48, 48]
+    assert _fitting([300] * 50, 100) == [12] * 50
+    assert _fitting([], 10) == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tui.app import BitternApp
-from tui.panels.datasets import DatasetDetail
+from tui.panels.rows import DatasetDetail
 from tui.widgets.chatbox import ChatBox
 
 if TYPE_CHECKING:

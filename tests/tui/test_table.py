@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes.media import png, put_media, wav
+from tests.fakes.pictures import png, put_media, wav
 from tests.fakes.tables import put
 from tests.tui.test_flows import until
 from tui.app import BitternApp

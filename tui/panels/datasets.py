@@ -38,7 +38,9 @@ class DatasetsPanel(NamedList):
 
     def _entry(self, item: DatasetView, used: bool) -> Content:
         mark = ("● ", "$success") if used else ("  ", "")
-        return Content.assemble(mark, (one_line(item.name, 18), "bold" if used else ""), (f"  {count(item.rows)} {item.shape}", "$text-muted"))
+        return Content.assemble(
+            mark, (one_line(item.name, 18), "bold" if used else ""), (f"  {count(item.rows)} {one_line(item.shape, 20)}", "$text-muted")
+        )
 
     def on_option_list_option_selected(self, event: NamedList.OptionSelected) -> None:
         event.stop()

@@ -134,7 +134,7 @@ class JobDetail(Vertical):
         self.query_one("#job-log-text", Static).update(Content("\n".join(clean(line) for line in lines)))
         parent = self.parent
         if parent is not None:
-            parent.border_title = one_line(f"Job {job.id}  {job.title}", 60)  # type: ignore[attr-defined]
+            parent.border_title = Content(one_line(f"Job {job.id}  {job.title}", 60))  # type: ignore[attr-defined]
 
     def _head(self, job: JobView) -> Content:
         colour = COLOURS.get(job.state, "")

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tui.messages import AskTrain, FillBox, RunLine, ShowDetail
 from tui.state.catalog import size
-from tui.text import clean, one_line
+from tui.text import cells, clean, one_line, pad
 from tui.widgets.lists import NamedList
 
 if TYPE_CHECKING:
@@ -78,15 +78,15 @@ class ModelDetail(VerticalScroll):
     def draw(self, model: ModelView, used: bool) -> None:
         self.name_shown = model.name
         lines = model.lines()
-        width = max(len(name) for name, _ in lines) + 2
+        width = min(26, max(cells(name) for name, _ in lines) + 2)
         parts: list[Content | tuple[str, str] | str] = [
             (clean(model.name), "bold"), ("   in use\n\n" if used else "\n\n", "$success"),
         ]  # fmt: skip
         for name, value in lines:
-            parts += [(one_line(name, 24).ljust(width), "$text-muted"), clean(value), "\n"]
+            parts += [(pad(one_line(name, 24), width), "$text-muted"), clean(value), "\n"]
         how = "Enter in Models uses it for chat and answers. t trains on it, e measures it." if model.talks else "t trains on it, e measures it."
         parts += ["\n", (how, "$text-muted")]
         self.query_one("#model-facts", Static).update(Content.assemble(*parts))
         parent = self.parent
         if parent is not None:
-            parent.border_title = one_line(model.name, 50)  # type: ignore[attr-defined]
+            parent.border_title = Content(one_line(model.name, 50))  # type: ignore[attr-defined]

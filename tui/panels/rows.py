@@ -204,10 +204,10 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
         if parent is None or parent.current != self.id:
             return
         where = f" {look.split}/{self.number}" if self.in_row and look else ""
-        parent.border_title = one_line(f"{item.name}{where}", 50)
+        parent.border_title = Content(one_line(f"{item.name}{where}", 50))
         room = max(20, self.size.width - 6)
         state = look.told(self._view.rows, item.splits.get(look.split, 0), room) if look and self._view else ""
-        parent.border_subtitle = "looking… Esc stops it" if self._token else one_line(state, room)
+        parent.border_subtitle = Content("looking… Esc stops it" if self._token else one_line(state, room))
 
     async def _show_row(self, at: int, *, focus: bool = True) -> None:
         place = at - self._start

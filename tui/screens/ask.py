@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.text import clean
+from tui.text import clean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class AskScreen(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
-            dialog.border_title = self._title
+            dialog.border_title = Content(one_line(self._title, 60))
             yield Static(Content(clean(self._text)), markup=False, id="question")
             yield OptionList(*(Option(Content(clean(text)), id=name) for name, text in self._answers), markup=False, compact=True, id="answers")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
@@ -29,7 +30,7 @@ class EditScreen(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide", id="edit") as dialog:
-            dialog.border_title = one_line(self._title, 60)
+            dialog.border_title = Content(one_line(self._title, 60))
             dialog.border_subtitle = "ctrl+s saves, Esc leaves it"
             yield TextArea(clean(self._text), id="edited", soft_wrap=True, show_line_numbers=False, compact=True)
             if clean(self._text) != self._text:

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.keys import KEYS
-from tui.text import clean
+from tui.text import clean, one_line, pad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,5 +46,5 @@ class HelpScreen(ModalScreen[None]):
             parts.append("\n")
         parts += [("Commands", "bold $accent"), ("  the same words work in the shell: bittern VERB …  /help VERB tells more\n", "$text-muted")]
         for verb, told in self._verbs:
-            parts += [(f"  /{verb}".ljust(14), "bold"), clean(told), "\n"]
+            parts += [(pad(f"  /{one_line(verb, 30)}", 14), "bold"), clean(told), "\n"]
         return Content.assemble(*parts)

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widgets import OptionList, TextArea
 from textual.widgets.option_list import Option
 
-from tui.text import clean, one_line
+from tui.text import cells, clean, one_line, pad
 
 if TYPE_CHECKING:
     from textual import events
@@ -30,9 +30,9 @@ class Completions(OptionList, can_focus=False):
         self.words = [clean(word) for word, _ in found]
         self.moved = False
         self.display = bool(found)
-        width = max((len(word) for word in self.words), default=0) + 2
+        width = min(60, max((cells(word) for word in self.words), default=0) + 2)
         self.set_options(
-            Option(Content.assemble((word.ljust(width), "bold"), (one_line(told, 100), "$text-muted")))
+            Option(Content.assemble((pad(one_line(word, width - 2), width), "bold"), (one_line(told, 100), "$text-muted")))
             for word, (_, told) in zip(self.words, found, strict=True)
         )
         self.highlighted = 0 if found else None
@@ -96,6 +96,10 @@ class ChatBox(TextArea):
         """Replace the text, the cursor after it."""
         self.text = text
         self.move_cursor(self.document.end)
+
+    def say(self, text: str) -> None:
+        """Send a text as if it had been typed."""
+        self.post_message(self.Sent(text))
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":

@@ -192,7 +192,7 @@ class ErrorEntry(Vertical):
     def __init__(self, message: Message) -> None:
         super().__init__(classes="entry error")
         self._message = message
-        self.border_title = one_line(message.error.get("title", "Something went wrong"), 60)
+        self.border_title = Content(one_line(message.error.get("title", "Something went wrong"), 60))
 
     def compose(self) -> ComposeResult:
         error = self._message.error

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from engine.errors import BitternError
 from tui.messages import RunVerb
-from tui.text import one_line
+from tui.text import clean, one_line
 from tui.widgets.prompt import Prompt
 from tui.widgets.rows import as_json
 
@@ -98,8 +98,8 @@ class Marking(Base):
         bar = self.query_one("#labels", Static)
         parts: list[Content | tuple[str, str] | str] = [("label  ", "$text-muted")]
         for number, label in enumerate(self._labels, start=1):
-            parts += [(f" {number} ", "reverse"), f" {one_line(label, 24)}  "]
-        bar.update(Content.assemble(*parts, ("u undo  l done", "$text-muted")))
+            parts += [(f" {number} ", "reverse"), f" {one_line(label, 34)}  "]
+        bar.update(Content.assemble(*parts, ("u undo  e any other  l done", "$text-muted")))
         bar.display = True
         self.refresh_bindings()
 
@@ -133,7 +133,7 @@ class Marking(Base):
             self.notify("A picture or a sound can't be edited here.", severity="warning", markup=False)
             return
         self._edited = {"address": self.address, "column": table.column, "at": self.version}
-        if "\n" in text or len(text) > 200:
+        if len(text) > 200 or clean(text) != text or "\n" in text or "\t" in text:
             self._edit_at_length(text)
         else:
             self.query_one(Prompt).ask("edit", table.column, text, hint=f"Enter writes it into row {self.number}; u takes it back.")

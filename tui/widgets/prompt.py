@@ -90,7 +90,7 @@ class Prompt(Vertical):
         self.query_one("#prompt-label", Static).update(Content.styled(one_line(label, 40), "bold $accent"))
         line = self.query_one(Line)
         line.suggester = Words(columns) if columns else None
-        line.value = clean(value)
+        line.value = " ".join(re.split(r"[\n\t]", clean(value)))
         line.action_end()
         self.tell(hint)
         self.display = True

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 WINDOW = 100
 COLUMNS = 60
 """Columns drawn at once; moving past the last of them brings the next."""
-LONGEST = 60
+LONGEST = 300
+"""Cells that a column may take where there is room."""
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 MARK = "$text on $warning 35%"
 
@@ -235,10 +236,14 @@ class RowsTable(DataTable[Text]):
 
 def _fitting(widths: list[int], room: int) -> list[int]:
     """The widths, the widest made narrower until all stand in ``room`` cells, but none below a dozen."""
-    widths = list(widths)
-    while widths and sum(widths) + 2 * len(widths) > room and max(widths) > 12:
-        widths[widths.index(max(widths))] -= 1
-    return widths
+    low, high = 12, max([12, *widths])
+    while low < high:
+        most = (low + high + 1) // 2
+        if sum(min(width, most) for width in widths) + 2 * len(widths) <= room:
+            low = most
+        else:
+            high = most - 1
+    return [min(width, low) for width in widths]
 
 
 def _drawn(value: object, width: int) -> Text:

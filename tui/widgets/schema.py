@@ -37,7 +37,7 @@ class Schema(NamedList):
         for number, (name, kind) in enumerate(dataset.features.items()):
             content = Content.assemble(
                 ("  " if name in hidden else "● ", "$success"), (pad(one_line(name, 30), width), "strike dim" if name in hidden else "bold"),
-                (pad(roles.get(name, ""), 12), "$accent"), (one_line(kind, 300), "$text-muted"),
+                (pad(one_line(roles.get(name, ""), 12), 12), "$accent"), (one_line(kind, 300), "$text-muted"),
             )  # fmt: skip
             entries.append((f"column-{number}", content))
         self.show(entries)

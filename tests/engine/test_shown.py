@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.data import media
-from engine.data.media import Picture, Sound, Unshown
+from engine.data import shown as reader
+from engine.data.shown import Picture, Sound, Unshown
 from engine.errors import NotFound
-from tests.fakes.media import png, put_media, wav
+from tests.fakes.pictures import png, put_media, wav
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_sound_has_its_facts_and_form(engine: Engine) -> None:
     (sound,) = shown(engine, {"bytes": wav(0.5, 8000, 2), "path": "tone.wav"})
     assert isinstance(sound, Sound)
     assert (sound.seconds, sound.rate, sound.channels, sound.format) == (0.5, 8000, 2, "WAV")
-    assert 300 < len(sound.peaks) <= media.BINS
+    assert 300 < len(sound.peaks) <= reader.BINS
     assert sound.peaks[-1][1] > sound.peaks[10][1] * 5, "it grows louder"
     assert all(-1 <= low <= high <= 1 for low, high in sound.peaks)
 
