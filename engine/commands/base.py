@@ -68,6 +68,8 @@ class Command(BaseModel):
     effect: ClassVar[Effect] = "read"
     words: ClassVar[tuple[str, ...]] = ()
     rest: ClassVar[bool] = False
+    raw: ClassVar[bool] = False
+    """Whether the rest of the line is taken as it was written, quotes and spaces and all."""
     examples: ClassVar[tuple[str, ...]] = ()
     streams: ClassVar[bool] = False
     """Whether what it streams is already the answer, so that it need not be shown again."""

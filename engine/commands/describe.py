@@ -32,7 +32,8 @@ class FieldView:
 
     @property
     def flag(self) -> str:
-        return f"--{self.name.replace('_', '-')}"
+        # ``where_`` is --where: a name that a Command has for itself already.
+        return "--" + self.name.removesuffix("_").replace("_", "-")
 
 
 @cache

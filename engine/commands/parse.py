@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a line: its text without quotes, and where it stands (``start`` included, ``end`` not)."""
+    """A word of a line: its text without quotes, and where it stands (``start`` included, ``end`` not). ``raw`` is the
+    text as it was written; empty where a shell has taken the quotes off already."""
 
     text: str
     start: int
     end: int
     quoted: bool = False
+    raw: str = ""
 
 
 def split(line: str, *, forgiving: bool = False) -> list[Word]:
@@ -45,7 +47,7 @@ def split(line: str, *, forgiving: bool = False) -> list[Word]:
             if end < 0 and not forgiving:
                 raise WordsError("This quote is never closed.", f"Add {quote} at the end.", line=line, start=start, end=len(line))
             if end >= 0 and (end + 1 == len(line) or line[end + 1].isspace()):
-                words.append(Word(line[at + 1 : end], start, end + 1, quoted=True))
+                words.append(Word(line[at + 1 : end], start, end + 1, quoted=True, raw=line[start : end + 1]))
                 at = end + 1
                 continue
         while at < len(line) and not line[at].isspace():
@@ -61,7 +63,7 @@ def from_line(line: str) -> Command:
     verb = text[offset:].split(maxsplit=1)[0] if text[offset:].strip() else ""
     # A question may hold any quote; only Commands whose last word is free text are read so.
     free = verb in VERBS and command(verb).rest
-    words = [Word(w.text, w.start + offset, w.end + offset, w.quoted) for w in split(text[offset:], forgiving=free)]
+    words = [Word(w.text, w.start + offset, w.end + offset, w.quoted, w.raw) for w in split(text[offset:], forgiving=free)]
     return _read(words, text)
 
 
@@ -134,16 +136,21 @@ def _collect(cls: type[Command], words: list[Word], line: str) -> tuple[dict[str
     places: dict[str, Word] = {}
     queue = list(words)
     plain = False
+    raw = next((view for view in open_places if view.takes_rest), None) if cls.raw else None
     while queue:
         word = queue.pop(0)
-        if word.text == "--" and not word.quoted and not plain:
+        if raw and raw.name in values and (word.quoted or _odd(values[raw.name]) or word.text.partition("=")[0] not in flags):
+            _take_raw(raw.name, word, values, places, line)
+        elif word.text == "--" and not word.quoted and not plain:
             plain = True
         elif word.text.startswith("--") and len(word.text) > 2 and not word.quoted and not plain:
             _take_flag(cls, flags, word, queue, values, places, line)
         elif open_places:
             view = open_places[0]
             places.setdefault(view.name, word)
-            if view.takes_rest:
+            if view is raw:
+                _take_raw(view.name, word, values, places, line)
+            elif view.takes_rest:
                 # Free text keeps its own quotes and spacing as far as words allow.
                 text = line[word.start : word.end] if word.quoted and " " in word.text and len(words) > 1 else word.text
                 values[view.name] = f"{values[view.name]} {text}" if view.name in values else text
@@ -152,7 +159,26 @@ def _collect(cls: type[Command], words: list[Word], line: str) -> tuple[dict[str
                 open_places.pop(0)
         else:
             raise WordsError(f"`{cls.verb}` does not take “{word.text}”.", f"Usage: {usage(cls)}", line=line, start=word.start, end=word.end)
+    if raw and (only := places.get(raw.name)) and only.quoted and only.raw == values[raw.name]:
+        values[raw.name] = only.text  # all of it in quotes: they are the line's, not its own
     return values, places
+
+
+def _odd(text: str) -> bool:
+    """Whether a quote is open at the end of ``text``."""
+    return text.count("'") % 2 == 1
+
+
+def _take_raw(name: str, word: Word, values: dict[str, Any], places: dict[str, Word], line: str) -> None:
+    """A piece of a text that is taken as it was written, with the space before it."""
+    text = word.raw or word.text
+    if name in values:
+        before = line[: word.start]
+        space = before[len(before.rstrip()) :] or " "
+        values[name] += space + text
+        places[name] = Word(values[name], places[name].start, word.end)
+    else:
+        values[name], places[name] = text, word
 
 
 def _take_flag(

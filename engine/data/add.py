@@ -6,16 +6,17 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data import rows, shape, sources, splits
+from engine.data import rows, shape, sources, splits, steps, versions
 from engine.data.read import read
-from engine.errors import BitternError, DataError
+from engine.errors import DataError
 from engine.paths import replace_folder
 from engine.store.datasets import DatasetRecord
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.jobs.context import JobContext
     from engine.store.workspace import Workspace
 
@@ -54,8 +55,9 @@ def choose_name(workspace: Workspace, source: sources.Source, name: str = "") ->
     )
 
 
-def add(job: JobContext, source: sources.Source, name: str, options: Options) -> DatasetRecord:
-    """Import ``source`` as ``name``. Raises ``BitternError`` or ``Stopped``, and then the workspace is as it was.
+def add(job: JobContext, source: sources.Source, name: str, options: Options, start: steps.Start) -> DatasetRecord:
+    """Import ``source`` as ``name``; ``start`` says how to do it again. Raises ``BitternError`` or ``Stopped``, and then
+    the workspace is as it was.
 
     A new version stands in a folder of its own, beside the old one; writing the record is what puts it in force.
     """
@@ -81,22 +83,18 @@ def add(job: JobContext, source: sources.Source, name: str, options: Options) ->
         job.check()
         if not _stands(job.workspace, record):
             replace_folder(ready, final)
-        job.workspace.datasets.put(record)
+        versions.brought(job.workspace, record, start)
     finally:
         _clear(ready, cache)
-    _clear(*(entry for entry in final.parent.iterdir() if entry != final))
+    versions.sweep(job.workspace, name)
     return record
 
 
 def _stands(workspace: Workspace, record: DatasetRecord) -> bool:
     """Whether the same rows are there already, whole: then they are not moved from under a kill or a reader."""
-    old = workspace.datasets.find(record.name)
-    if old is None or old.folder != record.folder:
-        return False
-    try:
-        return all(rows.open_folder(Path(old.folder) / split).rows == count for split, count in record.splits.items())
-    except BitternError:
-        return False
+    known = workspace.versions.find(record.name, record.fingerprint)
+    old = known.record if known else workspace.datasets.find(record.name)
+    return old is not None and old.folder == record.folder and versions.stands(record)
 
 
 def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, Any], ready: Path, options: Options) -> DatasetRecord:

@@ -25,13 +25,17 @@ KEEP_OPEN = 16
 class Batches:
     """One split's record batches, mapped from its shards in order; ``starts[i]`` is the first row of batch ``i``."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises ``OSError``, ``KeyError`` or ``ValueError`` (pyarrow's errors among them) for a damaged folder."""
+    def __init__(self, folder: Path, files: list[dict[str, Any]] | None = None) -> None:
+        """``files``: some of those that ``state.json`` lists, instead of all.
+
+        Raises ``OSError``, ``KeyError`` or ``ValueError`` (pyarrow's errors among them) for a damaged folder.
+        """
         import pyarrow as pa
 
-        state = json.loads((folder / "state.json").read_text("utf-8"))
+        if files is None:
+            files = json.loads((folder / "state.json").read_text("utf-8"))["_data_files"]
         self.batches: list[pa.RecordBatch] = []
-        for file in state["_data_files"]:
+        for file in files:
             with pa.memory_map(str(folder / file["filename"])) as source:
                 # Zero-copy: the batches point into the map, which lives as long as they do.
                 self.batches += [batch for batch in pa.ipc.open_stream(source) if batch.num_rows]
