@@ -279,10 +279,12 @@ def told(workspace: Workspace, changed: Changed, step: steps.Step) -> Result:
     }  # fmt: skip
     if changed.nothing:
         return Result(f"{after.name} is as it was: there was nothing to change.", data)
+    column = data["step"]["column"] if step.kind in ("map", "cast") else ""
+    made = f" “{column}” holds {after.features[column]} now." if column else ""
     gone = before.rows - after.rows
     rows = f" {gone:,} of {before.rows:,} rows are gone." if gone > 0 else f" {-gone:,} rows are new." if gone < 0 else ""
     lost = [split for split in before.splits if split not in after.splits]
     rows += f" No row is left in {', '.join(lost)}." if lost and step.kind != "split" else ""
     back = f"`undo {after.name}` takes it back." if after.name == before.name else f"{before.name} is as it was."
     first = next(iter(after.splits))
-    return Result(f"{describe(after)}.{rows} {back}", data, opens=f"dataset:{after.name}/{first}/0")
+    return Result(f"{describe(after)}.{made}{rows} {back}", data, opens=f"dataset:{after.name}/{first}/0")

@@ -22,7 +22,7 @@ def check(record: DatasetRecord, step: steps.Step) -> None:
             first = next(iter(record.splits))
             found = f"{ROW} FROM {pick.source(record, first)} WHERE " if isinstance(step, steps.Filter) else ""
             behind = "" if found else f" FROM {pick.source(record, first)}"
-            with pick.plain_errors(record), Sql([record]) as sql:
+            with Sql([record]) as sql, pick.plain_errors(record):
                 sql.table(f"SELECT {found}({step.expression}\n){behind} LIMIT 0")
         case steps.Cast():
             pick.check_columns(record, [step.column])

@@ -84,7 +84,9 @@ def joined(forms: list[tuple[str, Form]], step: steps.Concat) -> Form:
     if not step.union:
         differ = [f"{name} has no “{column}”" for name, form in forms for column in total.features if column not in form.features]
         if differ:
-            raise DataError(f"The columns differ: {', '.join(differ)}.", "Leave the missing ones empty with --union, or drop or rename them first.")
+            raise DataError(
+                f"The columns differ: {', '.join(dict.fromkeys(differ))}.", "Leave the missing ones empty with --union, or drop or rename them first."
+            )
     return total
 
 

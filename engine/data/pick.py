@@ -98,7 +98,7 @@ def filtered(record: DatasetRecord, step: steps.Filter, pace: Pace) -> Plan:
     check_expression(step.expression)
     chosen = splits_of(record, step.split)
     plan: Plan = {split: [(split, None)] for split in record.splits}
-    with plain_errors(record), Sql([record]) as sql:
+    with Sql([record]) as sql, plain_errors(record):
         for split in chosen:
             pace.check()
             found = sql.batches(f"SELECT {ROW} FROM {source(record, split)} WHERE ({step.expression}\n)")

@@ -62,6 +62,7 @@ def change(workspace: Workspace, pace: Pace, name: str, step: steps.Step, *, new
 
     A dataset that moved on meanwhile gets the step on its new rows. Raises ``BitternError`` or ``Stopped``.
     """
+    sweep(workspace, new or name)
     while True:
         try:
             return _change(workspace, pace, name, step, new)
@@ -142,7 +143,9 @@ def stands(record: DatasetRecord) -> bool:
 def sweep(workspace: Workspace, name: str) -> None:
     """Remove what lies in a dataset's folder and belongs to no version: a replaced folder, or what a kill left."""
     own = workspace.paths.datasets / name
-    kept = {Path(version.record.folder) for version in workspace.versions.all(name) if version.record.folder}
+    current = workspace.datasets.find(name)
+    # The current one counts even where its history has not begun: a workspace may be older than the table of versions.
+    kept = {Path(record.folder) for record in [*(v.record for v in workspace.versions.all(name)), *filter(None, [current])] if record.folder}
     for entry in own.iterdir() if own.is_dir() else ():
         recent = entry.name.startswith(".") and time.time() - entry.stat().st_mtime < LEFT
         if not recent and not any(entry.is_relative_to(folder) for folder in kept):
@@ -223,7 +226,6 @@ def _change(workspace: Workspace, pace: Pace, name: str, step: steps.Step, new: 
         replace_folder(ready, final)
         record = replace(made, name=target, folder=str(final))
         versions.put(record, current.fingerprint, step.as_json(), expect=expect, before=before)
-    sweep(workspace, target)
     return Changed(parent, record)
 
 
