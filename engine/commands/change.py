@@ -248,14 +248,13 @@ class Dedupe(Change):
 
 def amount(text: str) -> tuple[int, float]:
     """``1000`` as rows, ``0.1`` and ``10%`` as a part. Raises ``DataError``."""
-    try:
-        value = float(text.replace(",", "").replace("_", "").removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = 0.0
-    if 0 < value < 1:
-        return 0, value
-    if value >= 1 and value == int(value) and not text.endswith("%") and "." not in text:
-        return int(value), 0.0
+    plain = text.strip().replace(",", "").replace("_", "")
+    if re.fullmatch(r"[0-9]+", plain) and int(plain):
+        return int(plain), 0.0
+    if found := re.fullmatch(r"([0-9]*\.?[0-9]+)(%?)", plain):
+        part = float(found[1]) / (100 if found[2] else 1)
+        if 0 < part < 1:
+            return 0, part
     raise DataError(f"“{text}” is no number of rows and no part of them.", "For example: 1000, 0.1 or 10%.")
 
 

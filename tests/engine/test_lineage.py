@@ -79,32 +79,32 @@ def test_a_step_that_changes_nothing_is_no_version(lab: Lab) -> None:
     assert len(lab.workspace.versions.all("t")) == 1
 
 
-@pytest.mark.parametrize(
-    ("step", "says"),
-    [
-        (steps.Filter(expression="n > 1000"), "No row of t would be left"),
-        (steps.Filter(expression="nn > 1"), "no column “nn”"),
-        (steps.Filter(expression="n > "), "can't be read"),
-        (steps.Filter(expression="n > 1) UNION ALL SELECT (1"), "can't be read"),
-        (steps.Filter(expression="random() < 0.5"), "something else each time"),
-        (steps.Map(column="x", expression="current_timestamp"), "something else each time"),
-        (steps.Map(column="x", expression="unnest([1, 2])"), "one value for each row"),
-        (steps.Map(column="x", expression="NULL"), "nothing but empty cells"),
-        (steps.Map(column="_row", expression="1"), "can't be called"),
-        (steps.Rename(old="text", new="label"), "a column “label” already"),
-        (steps.Rename(old="texxt", new="x"), "no column “texxt”"),
-        (steps.Drop(columns=("text", "label", "n")), "No column of t would be left"),
-        (steps.Cast(column="text", to="int64"), "is not a whole number. 48 values of train don't fit"),
-        (steps.Divide(test=0.5, split="train"), "has a split “test” already"),
-        (steps.Dedupe(on=("nope",)), "no column “nope”"),
-        (steps.Edit(split="train", row=0, column="nope", value=1), "no column “nope”"),
-    ],
-)
-def test_what_can_not_be_done_changes_nothing(lab: Lab, step: steps.Step, says: str) -> None:
+REFUSED: list[tuple[steps.Step, str]] = [
+    (steps.Filter(expression="n > 1000"), "No row of t would be left"),
+    (steps.Filter(expression="nn > 1"), "no column “nn”"),
+    (steps.Filter(expression="n > "), "can't be read"),
+    (steps.Filter(expression="n > 1) UNION ALL SELECT (1"), "can't be read"),
+    (steps.Filter(expression="random() < 0.5"), "something else each time"),
+    (steps.Map(column="x", expression="current_timestamp"), "something else each time"),
+    (steps.Map(column="x", expression="unnest([1, 2])"), "one value for each row"),
+    (steps.Map(column="x", expression="NULL"), "nothing but empty cells"),
+    (steps.Map(column="_row", expression="1"), "can't be called"),
+    (steps.Rename(old="text", new="label"), "a column “label” already"),
+    (steps.Rename(old="texxt", new="x"), "no column “texxt”"),
+    (steps.Drop(columns=("text", "label", "n")), "No column of t would be left"),
+    (steps.Cast(column="text", to="int64"), "is not a whole number. 48 values of train don't fit"),
+    (steps.Divide(test=0.5, split="train"), "has a split “test” already"),
+    (steps.Dedupe(on=("nope",)), "no column “nope”"),
+    (steps.Edit(split="train", row=0, column="nope", value=1), "no column “nope”"),
+]
+
+
+def test_what_can_not_be_done_changes_nothing(lab: Lab) -> None:
     before = lab.workspace.datasets.get("t"), lab.workspace.versions.all("t"), sorted(lab.workspace.paths.datasets.rglob("*"))
-    with pytest.raises(DataError, match=says):
-        lab.do("t", step)
-    assert (lab.workspace.datasets.get("t"), lab.workspace.versions.all("t"), sorted(lab.workspace.paths.datasets.rglob("*"))) == before
+    for step, says in REFUSED:
+        with pytest.raises(DataError, match=says):
+            lab.do("t", step)
+        assert (lab.workspace.datasets.get("t"), lab.workspace.versions.all("t"), sorted(lab.workspace.paths.datasets.rglob("*"))) == before
 
 
 def test_columns(lab: Lab) -> None:
