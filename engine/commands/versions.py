@@ -81,9 +81,8 @@ class History(Now):
         return self._prune(desk, record) if self.prune else self._list(desk, record)
 
     def _list(self, desk: Desk, record: DatasetRecord) -> Result:
-        from engine.data import steps
 
-        current = desk.workspace.versions.begin(record, steps.Start().as_json())
+        current = desk.workspace.versions.begin(record)
         every = desk.workspace.versions.all(record.name)
         numbers = {version.fingerprint: version.number for version in every}
         shown = every[-self.count :]
@@ -141,20 +140,20 @@ class Replay(Work):
     to: int = Field(0, ge=0, description="This version, by its number in `history`; the current one otherwise")
 
     def prepare(self, desk: Desk) -> Replay:
-        from engine.data import steps, versions
+        from engine.data import versions
 
         record = desk.workspace.datasets.get(self.dataset)
-        desk.workspace.versions.begin(record, steps.Start().as_json())
+        desk.workspace.versions.begin(record)
         if self.to:
             versions.numbered(desk.workspace, self.dataset, self.to)
         return self
 
     def work(self, job: JobContext) -> Result:
-        from engine.data import replay, steps, versions
+        from engine.data import replay, versions
 
         workspace = job.workspace
         record = workspace.datasets.get(self.dataset)
-        current = workspace.versions.begin(record, steps.Start().as_json())
+        current = workspace.versions.begin(record)
         version = versions.numbered(workspace, self.dataset, self.to) if self.to else current
         done = replay.replay(job, version, bring)
         if done.rebuilt:

@@ -52,7 +52,7 @@ def brought(workspace: Workspace, record: DatasetRecord, start: steps.Start) -> 
     """Store a dataset that an import made; what the dataset was before stays in its history, for ``undo``."""
     old = workspace.datasets.find(record.name)
     if old is not None:
-        workspace.versions.begin(old, steps.Start().as_json())
+        workspace.versions.begin(old)
     parent = old.fingerprint if old and old.fingerprint != record.fingerprint else ""
     workspace.versions.put(record, parent, start.as_json())
 
@@ -89,7 +89,7 @@ def edit(workspace: Workspace, pace: Pace, name: str, step: steps.Edit, *, at: s
 def undo(workspace: Workspace, name: str) -> VersionRecord:
     """Back to the version from which the current one was made. Raises ``DataError`` at the start."""
     record = workspace.datasets.get(name)
-    current = workspace.versions.begin(record, steps.Start().as_json())
+    current = workspace.versions.begin(record)
     earlier = workspace.versions.find(name, current.parent) if current.parent else None
     if earlier is None:
         raise DataError(f"There is nothing to undo: {name} is as it was brought.", f"`history {name}` shows its versions.")
@@ -99,7 +99,7 @@ def undo(workspace: Workspace, name: str) -> VersionRecord:
 def redo(workspace: Workspace, name: str) -> VersionRecord:
     """The version that the last undo left. Raises ``DataError`` when there is none."""
     record = workspace.datasets.get(name)
-    current = workspace.versions.begin(record, steps.Start().as_json())
+    current = workspace.versions.begin(record)
     later = workspace.versions.latest_child(name, current.fingerprint)
     if later is None:
         raise DataError(f"There is nothing to redo: no step was undone from this version of {name}.", f"`history {name}` shows its versions.")
@@ -109,7 +109,7 @@ def redo(workspace: Workspace, name: str) -> VersionRecord:
 def go_to(workspace: Workspace, name: str, number: int) -> VersionRecord:
     """Any version, by its number. Raises ``DataError`` for one that is not there."""
     record = workspace.datasets.get(name)
-    current = workspace.versions.begin(record, steps.Start().as_json())
+    current = workspace.versions.begin(record)
     return _go(workspace, current, numbered(workspace, name, number))
 
 
@@ -207,7 +207,7 @@ def _change(workspace: Workspace, pace: Pace, name: str, step: steps.Step, new: 
     if new and workspace.datasets.find(new):
         raise DataError(f"“{new}” is already a dataset.", "Choose another name with --as.")
     versions = workspace.versions
-    current = versions.begin(parent, steps.Start().as_json())
+    current = versions.begin(parent)
     fingerprint = steps.fingerprint(parent.fingerprint, step)
     target = new or name
     expect = "" if new else parent.fingerprint

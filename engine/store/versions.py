@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from engine.store.database import Database
 
+START: dict[str, Any] = {"kind": "start", "verb": "", "values": {}}
+
 
 class Moved(Exception):
     """Control flow: the dataset is no longer at the version that was expected, and nothing was written."""
@@ -70,13 +72,13 @@ class VersionTable:
             self._write(tx, record, parent, step)
         return self.get(record.name, record.fingerprint)
 
-    def begin(self, record: DatasetRecord, step: dict[str, Any]) -> VersionRecord:
-        """The version that the dataset is at; recorded as a start made by ``step`` when it has none yet."""
+    def begin(self, record: DatasetRecord) -> VersionRecord:
+        """The version that the dataset is at; recorded as a start of unknown making when it has none yet."""
         found = self.find(record.name, record.fingerprint)
         if found is None or not found.kept:
             with self._db.transaction() as tx:
                 self._check(tx, record.name, record.fingerprint)
-                self._write(tx, record, found.parent if found else "", found.step if found else step)
+                self._write(tx, record, found.parent if found else "", found.step if found else START)
         return self.get(record.name, record.fingerprint)
 
     def go(self, version: VersionRecord, *, expect: str) -> None:
