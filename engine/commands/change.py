@@ -25,10 +25,12 @@ EXPRESSION = "SQL over the columns, in quotes where it holds quotes"
 
 
 class Change(Work):
-    """A step on a whole dataset, as a job."""
+    """A step on a whole dataset, as a job. It runs where it is: Arrow and DuckDB are no burden to a screen, and starting
+    a process for each step would take longer than most of them."""
 
     effect = "write"
     slot = "io"
+    where = "thread"
     completes: ClassVar[dict[str, str]] = {"dataset": "datasets", "others": "datasets"}
 
     dataset: str = Field(description="Which dataset", min_length=1)

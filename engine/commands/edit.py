@@ -84,10 +84,10 @@ class Quiet:
     """The pace of a change that answers at once: it can be stopped, and has nothing to report on the way."""
 
     def __init__(self, token: CancelToken) -> None:
-        self._token = token
+        self.token = token
 
     def check(self) -> None:
-        self._token.check()
+        self.token.check()
 
     def progress(self, done: float, total: float | None, unit: str, note: str = "") -> None:  # noqa: ARG002
         return

@@ -81,7 +81,6 @@ class History(Now):
         return self._prune(desk, record) if self.prune else self._list(desk, record)
 
     def _list(self, desk: Desk, record: DatasetRecord) -> Result:
-
         current = desk.workspace.versions.begin(record)
         every = desk.workspace.versions.all(record.name)
         numbers = {version.fingerprint: version.number for version in every}

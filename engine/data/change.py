@@ -193,7 +193,7 @@ def _plan(record: DatasetRecord, step: steps.Step, pace: Pace) -> pick.Plan:
         case steps.Divide():
             return pick.divided(record, step)
         case steps.Dedupe():
-            return pick.deduped(record, step)
+            return pick.deduped(record, step, pace)
     raise DataError(f"There is no step “{step.kind}”.", "Update Bittern.")
 
 

@@ -61,7 +61,7 @@ def cast(sql: Sql, record: DatasetRecord, split: str, step: steps.Cast, pace: Pa
     made, fits = _cast(step)
     wrong = f"{quoted(step.column)} IS NOT NULL AND NOT coalesce({fits}, false)"
     if not step.bad:
-        found = sql.table(f"SELECT count(*) AS n, min({ROW}) AS first FROM {source(record, split)} WHERE {wrong}").to_pylist()[0]
+        found = sql.table(f"SELECT count(*) AS n, min({ROW}) AS first FROM {source(record, split)} WHERE {wrong}", cancel=pace.token).to_pylist()[0]
         if found["n"]:
             raise _does_not_fit(record, split, step, found["first"], found["n"])
     return _computed(sql, record, split, step.column, f"CASE WHEN {fits} THEN {made} END", pace)
@@ -144,7 +144,7 @@ def _in_order(sql: Sql, statement: str, rows: int, kind: pa.DataType, name: str,
 
     at = 0
     for ordered in (statement, f"{statement} ORDER BY {ROW}"):
-        waiting = sql.batches(ordered) if at == 0 else _from(sql.batches(ordered), at)
+        waiting = _from(sql.batches(ordered, cancel=pace.token), at)
         for batch in waiting:
             pace.check()
             if not np.array_equal(batch.column(0).to_numpy(zero_copy_only=False), np.arange(at, at + batch.num_rows)):

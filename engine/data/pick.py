@@ -101,7 +101,7 @@ def filtered(record: DatasetRecord, step: steps.Filter, pace: Pace) -> Plan:
     with Sql([record]) as sql, plain_errors(record):
         for split in chosen:
             pace.check()
-            found = sql.batches(f"SELECT {ROW} FROM {source(record, split)} WHERE ({step.expression}\n)")
+            found = sql.batches(f"SELECT {ROW} FROM {source(record, split)} WHERE ({step.expression}\n)", cancel=pace.token)
             parts = [np.zeros(0, np.int64)]
             for batch in found:
                 pace.check()
@@ -155,7 +155,7 @@ def divided(record: DatasetRecord, step: steps.Divide) -> Plan:
     return plan
 
 
-def deduped(record: DatasetRecord, step: steps.Dedupe) -> Plan:
+def deduped(record: DatasetRecord, step: steps.Dedupe, pace: Pace) -> Plan:
     """The first of each group of rows that are the same in every column asked for, in the order of the splits."""
     import numpy as np
 
@@ -173,7 +173,7 @@ def deduped(record: DatasetRecord, step: steps.Dedupe) -> Plan:
         f" WHERE hash({columns}) IN (SELECT h FROM twice)) WHERE n > 1"
     )
     with Sql([record]) as sql:
-        gone = sql.table(statement).column(0).to_numpy()
+        gone = sql.table(statement, cancel=pace.token).column(0).to_numpy()
     keep = np.ones(starts[-1], dtype=bool)
     keep[gone] = False
     plan: Plan = {split: [(split, None)] for split in record.splits}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from engine.data.rows import Batches
+    from engine.jobs.context import CancelToken
 
 SHARD = 256 << 20
 """Bytes of a file, after which the next one is begun."""
@@ -31,6 +32,9 @@ BATCH = 8 << 20
 
 class Pace(Protocol):
     """Where long work looks whether it should stop, and says how far it is; a ``JobContext`` is one."""
+
+    @property
+    def token(self) -> CancelToken: ...
 
     def check(self) -> None: ...
 
