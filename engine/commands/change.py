@@ -283,7 +283,8 @@ def told(workspace: Workspace, changed: Changed, step: steps.Step) -> Result:
     column = data["step"]["column"] if step.kind in ("map", "cast") else ""
     made = f" “{column}” holds {after.features[column]} now." if column else ""
     gone = before.rows - after.rows
-    rows = f" {gone:,} of {before.rows:,} rows are gone." if gone > 0 else f" {-gone:,} rows are new." if gone < 0 else ""
+    left = "were left out" if after.name != before.name else "are gone"
+    rows = f" {gone:,} of {before.rows:,} rows {left}." if gone > 0 else f" {-gone:,} rows are new." if gone < 0 else ""
     lost = [split for split in before.splits if split not in after.splits]
     rows += f" No row is left in {', '.join(lost)}." if lost and step.kind != "split" else ""
     back = f"`undo {after.name}` takes it back." if after.name == before.name else f"{before.name} is as it was."

@@ -103,4 +103,4 @@ def _edited(desk: Desk, record: DatasetRecord, step: steps.Edit, at: str) -> Res
     place = f"{record.name}/{step.split}/{step.row}"
     said = f"{place}: {step.column} is {'empty' if step.value is None else f'“{step.value}”'} now. `undo {record.name}` takes it back."
     data = {**result.data, "address": place, "column": step.column, "value": step.value}
-    return Result(said if not changed.nothing else f"{place}: {step.column} was so already.", data, opens=f"dataset:{place}")
+    return Result(said if not changed.nothing else f"{place}: {step.column} was so already.", data)

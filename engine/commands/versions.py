@@ -183,8 +183,7 @@ def bring(job: JobContext, start: steps.Start) -> DatasetRecord:
 
 def _moved(desk: Desk, version: VersionRecord, said: str) -> Result:
     desk.publish(CatalogChanged(what="datasets", name=version.dataset))
-    first = next(iter(version.record.splits))
-    return Result(said, _as_data(version), opens=f"dataset:{version.dataset}/{first}/0")
+    return Result(said, _as_data(version))
 
 
 def _as_data(version: VersionRecord) -> dict[str, Any]:

@@ -83,6 +83,8 @@ def plain_errors(record: DatasetRecord) -> Iterator[None]:
         said = re.sub(r" \(line \d+ of the query\)", "", error.message)
         if column := re.search(r'Referenced column "(.+?)" not found', said):
             check_columns(record, [column[1]])
+        if function := re.search(r"Function with name \W?(\w+)\W? does not exist", said):
+            raise DataError(f"There is no function “{function[1]}”.", error.hint or "SQL has length, lower, trim, round, coalesce, …") from None
         raise DataError(f"The expression can't be read: {said}", error.hint or f"The columns are: {', '.join(record.features)}.") from None
 
 
