@@ -123,19 +123,23 @@ class Making:
 
     def described(self, step: steps.Step) -> DatasetRecord:
         """The record of what was written: its columns, its shape, its size."""
+        made = replace(
+            self.record, folder=str(self.ready), fingerprint=self.fingerprint, splits=self.splits,
+            bytes=sum(file.stat().st_size for file in self.ready.rglob("*") if file.is_file()),
+        )  # fmt: skip
+        first_label = isinstance(step, steps.Label) and self.record.shape == "text"
+        if isinstance(step, steps.Edit) and step.column in self.record.features and not first_label:
+            return made  # Its columns are as they were: the files need not be opened, which is most of an edit's time.
         first = next(iter(self.splits))
         opened = Batches(self.ready / first)
-        record = columns.with_roles_renamed(self.record, step.old, step.new) if isinstance(step, steps.Rename) else self.record
-        said = dict(record.features)
+        said = dict(self.record.features)
         if isinstance(step, steps.Rename):
+            made = columns.with_roles_renamed(made, step.old, step.new)
             said[step.new] = said[step.old]
         features = Form.read(self.ready / first, opened).words(self._known(), said)
         sample = opened.window(0, SAMPLE) + opened.window(max(SAMPLE, opened.rows // 2), SAMPLE)
-        kind, roles = _shape(record, features, sample, step)
-        return replace(
-            record, folder=str(self.ready), fingerprint=self.fingerprint, splits=self.splits, features=features, shape=kind, columns=roles,
-            bytes=sum(file.stat().st_size for file in self.ready.rglob("*") if file.is_file()),
-        )  # fmt: skip
+        kind, roles = _shape(made, features, sample, step)
+        return replace(made, features=features, shape=kind, columns=roles)
 
     def _known(self) -> dict[str, object]:
         return self._form(next(iter(self.record.splits))).features

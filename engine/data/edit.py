@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from engine.data import steps
     from engine.store.datasets import DatasetRecord
 
-PIECE = 4 << 20
-"""Bytes of the file that an edit writes. A larger one is cut into such pieces once, and the next edit finds them so."""
+PIECE, FAN = 64 << 10, 32
+"""Bytes, about, of what an edit writes anew, once the file around the cell has been cut: into ``FAN`` files, of which the
+one with the cell is cut again. So a label a key costs some 100 KB of disk, and a large split has not too many files."""
 NUMBERS = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -87,11 +89,9 @@ def _file_with(folder: Path, files: list[dict[str, Any]], row: int) -> tuple[int
 
 
 def _recut(file: Path, batches: Batches, form: Form, target: Path, step: steps.Edit, row: int, fingerprint: str) -> list[dict[str, Any]]:
-    """The file that holds the cell, in pieces of about :data:`PIECE` bytes, the cell changed."""
-    pieces = max(1, round(file.stat().st_size / PIECE))
-    size = -(-batches.rows // pieces)
+    """The file that holds the cell, cut smaller around it, with the cell changed."""
     made = []
-    for number, first in enumerate(range(0, batches.rows, size)):
+    for number, (first, size) in enumerate(_cuts(batches.rows, file.stat().st_size, row)):
         name, count = f"{fingerprint}-{number:05}.arrow", 0
         written = ArrowFile(target / name, form)
         try:
@@ -103,6 +103,19 @@ def _recut(file: Path, batches: Batches, form: Form, target: Path, step: steps.E
             written.close()
         made.append({"filename": name, "rows": count})
     return made
+
+
+def _cuts(rows: int, size: int, row: int) -> list[tuple[int, int]]:
+    """Where a file of ``size`` bytes is cut, as first rows and counts, so that the piece with ``row`` is small."""
+    cuts = [(0, rows)]
+    while True:
+        at = next(number for number, (first, count) in enumerate(cuts) if first <= row < first + count)
+        first, count = cuts[at]
+        pieces = min(FAN, count, round(count * size / rows / PIECE))
+        if pieces < 2:
+            return cuts
+        edges = [first + count * number // pieces for number in range(pieces + 1)]
+        cuts[at : at + 1] = [(start, end - start) for start, end in itertools.pairwise(edges)]
 
 
 def _changed(batch: pa.RecordBatch, form: Form, step: steps.Edit, row: int) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,6 @@ from tests.fakes.lineage import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -204,6 +204,25 @@ def test_an_edit_writes_one_piece_and_shares_the_rest(lab: Lab) -> None:
     versions.undo(lab.workspace, "t")
     versions.undo(lab.workspace, "t")
     assert lab.rows("t") == before, "undo goes edit by edit"
+
+
+def test_edits_cut_a_large_file_small_around_them(home: Path) -> None:
+    from datasets import Dataset
+
+    lab, count = Lab(home), 60_000
+    folder = home / "datasets" / "big"
+    Dataset.from_dict({"text": [f"a row of words, number {n}, that is not too short" for n in range(count)]}).save_to_disk(str(folder / "train"))
+    lab.workspace.datasets.put(DatasetRecord("big", "", str(folder), "v0", {"train": count}, {"text": "string"}, "text", {"text": "text"}, 3_000_000))
+    places = [0, 59_999, 31_234, 31_235, 31_234, 7]
+    for number, row in enumerate(places):
+        made = lab.do("big", steps.Edit(split="train", row=row, column="text", value=f"new {number}"))
+    new = [file for file in Path(made.folder, "train").glob("*.arrow") if file.stat().st_nlink == 1]
+    assert sum(file.stat().st_size for file in new) < 200_000 < 3_000_000 < made.bytes
+    texts = load_split(made, "train")["text"]
+    expected = {row: f"new {number}" for number, row in enumerate(places)}
+    assert all(texts[n] == expected.get(n, f"a row of words, number {n}, that is not too short") for n in (*range(0, count, 997), *places))
+    assert len(texts) == count and window(made, "train", 31_233, 4)[1:3] == [{"text": "new 4"}, {"text": "new 3"}]
+    lab.workspace.close()
 
 
 def test_labels_make_their_column(lab: Lab, tmp_path: Path) -> None:
