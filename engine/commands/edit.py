@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from engine.commands.base import Desk, Field, Now
 from engine.commands.change import told
+from engine.commands.data import cell
 from engine.errors import DataError
 from engine.events import CatalogChanged
 from engine.results import Result
@@ -101,6 +102,7 @@ def _edited(desk: Desk, record: DatasetRecord, step: steps.Edit, at: str) -> Res
         desk.publish(CatalogChanged(what="datasets", name=record.name))
     result = told(desk.workspace, changed, step)
     place = f"{record.name}/{step.split}/{step.row}"
-    said = f"{place}: {step.column} is {'empty' if step.value is None else f'“{step.value}”'} now. `undo {record.name}` takes it back."
+    value = "empty" if step.value is None else f"“{cell(step.value)}”"
+    said = f"{place}: {step.column} is {value} now. `undo {record.name}` takes it back."
     data = {**result.data, "address": place, "column": step.column, "value": step.value}
     return Result(said if not changed.nothing else f"{place}: {step.column} was so already.", data)

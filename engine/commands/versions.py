@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now, Work
-from engine.commands.data import check_not_needed, describe, size
+from engine.commands.data import cell, check_not_needed, describe, size
 from engine.commands.search import chosen
 from engine.events import CatalogChanged
 from engine.results import Result, Table
@@ -87,7 +87,7 @@ class History(Now):
         shown = every[-self.count :]
         rows = [
             [
-                f"{'*' if version.number == current.number else ''}{version.number}", str(numbers.get(version.parent, "")), _says(version),
+                f"{'*' if version.number == current.number else ''}{version.number}", str(numbers.get(version.parent, "")), cell(_says(version)),
                 f"{version.record.rows:,}", size(version.record.bytes) if version.kept else "not kept", _when(version.created),
             ]
             for version in shown

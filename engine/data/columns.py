@@ -169,8 +169,7 @@ def _lasting(kind: pa.DataType, expression: str, name: str) -> pa.DataType:
     """The type that a column of ``kind`` is stored as. Raises ``DataError`` where there is none."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _plain_type(kind)
     if pa.types.is_decimal(kind) and "decimal" not in expression.lower():
         # DuckDB reads 1.5 as a decimal; people and models mean a number.
         return pa.float64() if kind.scale else pa.int64()
@@ -179,6 +178,20 @@ def _lasting(kind: pa.DataType, expression: str, name: str) -> pa.DataType:
     except ValueError:
         said = "nothing but empty cells" if pa.types.is_null(kind) else f"values of the type {kind}"
         raise DataError(f"“{name}” would hold {said}, which has no type to keep.", "Say which type you mean: CAST(… AS VARCHAR).") from None
+    return kind
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Choices as what they choose from, and the items of lists by the name that ``datasets`` gives them."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_list(kind):
+        return pa.list_(_plain_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        fields = [kind.field(number) for number in range(kind.num_fields)]
+        return pa.struct([pa.field(field.name, _plain_type(field.type)) for field in fields])
     return kind
 
 

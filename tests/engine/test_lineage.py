@@ -118,7 +118,10 @@ def test_columns(lab: Lab) -> None:
     assert made.columns == {"text": "body", "label": "label"} and list(made.features) == ["body", "label", "n", "half", "place"]
     made = lab.do("t", steps.Map(column="body", expression="upper(body) || _split || _row"))
     assert lab.rows("t")["test"][1]["body"].endswith("LENGTHtest1") and made.columns["text"] == "body"
-    made = lab.do("t", steps.Drop(columns=("label", "half")))
+    made = lab.do("t", steps.Map(column="more", expression="{'list': [n, n + 1], 'when': DATE '2026-01-31'}"))
+    assert made.features["more"] == "struct {list: list of int64, when: date32}"
+    assert load_split(made, "test")[1]["more"]["list"] == [lab.rows("t")["test"][1]["n"], lab.rows("t")["test"][1]["n"] + 1]
+    made = lab.do("t", steps.Drop(columns=("label", "half", "more")))
     assert (made.shape, made.columns) == ("text", {"text": "body"}), "without its label it is recognised anew"
     assert load_split(made, "test")[1] == window(made, "test", 1, 1)[0]
 
