@@ -94,11 +94,9 @@ class Train(Work):
         )
 
     def work(self, job: JobContext) -> Result:
-        from engine.training import checkpoints
         from engine.training.loop import clean, fine_tune
 
-        going_on = checkpoints.newest(job.folder / "checkpoints") is not None
-        result = fine_tune(job, self.spec(job.dataset(self.on, going_on=going_on)))
+        result = fine_tune(job, self.spec(job.workspace.datasets.get(self.on)))
         clean(job)
         return result
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.errors import Stopped
 from engine.events import CatalogChanged, Event, JobCheckpoint, JobLog, JobMetric, JobProgress
-from engine.paths import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from engine.results import Result
-    from engine.store.datasets import DatasetRecord
     from engine.store.workspace import Workspace
 
 
@@ -82,25 +79,6 @@ class JobContext:
         self._emit = emit
         self._began: tuple[str, float, float] | None = None
         self._said = 0.0
-
-    def dataset(self, name: str, *, going_on: bool = True) -> DatasetRecord:
-        """A dataset at the version that this job began with: what is changed meanwhile is not for a job that goes on.
-
-        ``going_on`` false: nothing depends on that version yet, and the job begins anew with the current one. Raises
-        ``NotFound``.
-        """
-        current = self.workspace.datasets.get(name)
-        file = self.folder / "datasets.json"
-        seen: dict[str, str] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-        if name not in seen or not going_on:
-            self.workspace.versions.begin(current)
-            write_json(file, {**seen, name: current.fingerprint})
-        elif seen[name] != current.fingerprint:
-            found = self.workspace.versions.find(name, seen[name])
-            if found is not None and found.kept:
-                return found.record
-            self.log(f"The version of {name} that this job began with is gone; it goes on with the current one.", "warning")
-        return current
 
     def elsewhere(self, workspace: Workspace) -> JobContext:
         """The same job at work in another workspace, one that nobody sees: it reports and stops, and changes no list."""

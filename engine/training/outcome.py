@@ -28,7 +28,7 @@ def put_in_place(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepar
         replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    dataset = job.dataset(spec.dataset)
+    dataset = workspace.datasets.get(spec.dataset)
     before, after = first_and_last(state.log_history, "eval_loss")
     record = ModelRecord(
         name=spec.name,

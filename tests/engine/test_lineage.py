@@ -364,16 +364,6 @@ def test_features_that_arrow_can_not_say_survive(home: Path, tmp_path: Path) -> 
     lab.workspace.close()
 
 
-def test_a_job_that_goes_on_reads_the_version_it_began_with(lab: Lab) -> None:
-    job = lab.job()
-    first = job.dataset("t", going_on=False)
-    lab.do("t", steps.Shuffle())
-    assert job.dataset("t") == first != lab.workspace.datasets.get("t") == lab.job().dataset("t")
-    versions.prune(lab.workspace, "t", do=True)
-    assert job.dataset("t") == lab.workspace.datasets.get("t") and "is gone" in str(lab.events[-1]), "it says so"
-    assert job.dataset("t", going_on=False) == lab.workspace.datasets.get("t") and job.dataset("t") == lab.workspace.datasets.get("t")
-
-
 def _model(rows: Rows, step: steps.Step) -> Rows:
     """What a step makes of rows, told a second time in plain Python."""
     match step:

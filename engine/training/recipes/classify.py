@@ -21,7 +21,7 @@ class Classify:
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
         from transformers import AutoTokenizer
 
-        record = job.dataset(spec.dataset)
+        record = job.workspace.datasets.get(spec.dataset)
         text, label = record.columns["text"], record.columns["label"]
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

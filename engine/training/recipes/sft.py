@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 class Sft:
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
-        record = job.dataset(spec.dataset)
+        record = job.workspace.datasets.get(spec.dataset)
         tokenizer = load_tokenizer(folder)
         train, held_out = choose(record, spec)
         rows = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
