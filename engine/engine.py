@@ -54,7 +54,6 @@ class Engine:
         self._warm = warm
         self._tickets = itertools.count(1)
         self._calls: dict[str, CancelToken] = {}
-        self._answering: list[threading.Thread] = []
         if warm and self.workspace.settings.runner == "child":
             process.warm_up(self.workspace.paths.logs / "warm.log")
         if working:
@@ -118,9 +117,7 @@ class Engine:
             finally:
                 del self._calls[ticket]
 
-        thread = threading.Thread(target=answer, name=ticket, daemon=True)
-        self._answering = [*(other for other in self._answering if other.is_alive()), thread]
-        thread.start()
+        threading.Thread(target=answer, name=ticket, daemon=True).start()
         return ticket
 
     def stop(self, ticket: str) -> None:
@@ -202,9 +199,6 @@ class Engine:
         """Pause what this process runs, each job at a checkpoint, and free everything."""
         for token in list(self._calls.values()):
             token.ask("cancel")
-        for thread in self._answering:
-            # One that is still inside a native library when Python ends takes the whole process down with it.
-            thread.join(2.0)
         self.queue.close(wait)
         for name in ("models", "reader"):
             if name in self.__dict__:
