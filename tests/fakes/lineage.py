@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from engine.store.datasets import DatasetRecord
 
 
+Rows = dict[str, list[dict[str, Any]]]
+
+
 class Lab:
     """A workspace with no engine around it."""
 
@@ -51,3 +54,17 @@ class Lab:
         """Every row of the dataset as it is now, by split."""
         record = self.workspace.datasets.get(name)
         return {split: window(record, split, 0, count) for split, count in record.splits.items()}
+
+
+def sixty(home: Path, folder: Path) -> Lab:
+    """A workspace with ``t``: 60 rows of text (six of them twice), label and n; 48 to train and 12 to test."""
+    lines = [f"row {n % 54} of some length,{'ab'[n % 3 == 0]},{n % 54}" for n in range(60)]
+    (folder / "t.csv").write_text("text,label,n\n" + "\n".join(lines) + "\n")
+    made = Lab(home)
+    made.add(folder / "t.csv", test=0.2)
+    return made
+
+
+def flat(rows: Rows) -> list[dict[str, Any]]:
+    """The rows of all splits."""
+    return [row for found in rows.values() for row in found]
