@@ -95,13 +95,14 @@ class Add(Work):
         return self.model_copy(update={"source": sources.absolute(self.source), "name": name})
 
     def work(self, job: JobContext) -> Result:
-        from engine.data import add, faults, sources
+        from engine.data import add, faults, sources, steps
 
         try:
             source = sources.find(self.source, self._options())
             name = add.choose_name(job.workspace, source, self.name)
             check_name("dataset", name)
-            record = add.add(job, source, name, self._options())
+            values = self.model_copy(update={"name": name}).model_dump(mode="json", exclude_defaults=True)
+            record = add.add(job, source, name, self._options(), steps.Start(verb=self.verb, values=values))
         except DataError as error:
             error.repairs = tuple(Repair(label, self._line(values)) for label, values in error.changes)
             raise
@@ -241,12 +242,11 @@ class Forget(Now):
                 f"This would remove {record.name}{with_index}: {record.rows:,} rows, {size(record.bytes)}. Its source stays. To do it: forget {record.name} --yes",
                 data,
             )
-        for job in workspace.jobs.all():
-            if job.state in ("queued", "running", "paused", "interrupted") and record.name in (job.command.get("on"), job.command.get("dataset")):
-                raise JobError(f"Job {job.id} ({job.title}) needs {record.name}.", f"Wait for it, or first: cancel {job.id}")
+        check_not_needed(workspace, record.name)
         # The records go first: whatever a kill leaves of the folders is then nobody's, and `disk` can reclaim it.
         workspace.indexes.remove(record.name)
         workspace.datasets.remove(record.name)
+        workspace.versions.remove(record.name)
         if workspace.recall("dataset") == record.name:
             workspace.remember("dataset", next(iter(workspace.datasets.names()), ""))
             desk.publish(CatalogChanged(what="settings", name="dataset"))
@@ -257,6 +257,13 @@ class Forget(Now):
         for what in ("datasets", "indexes"):
             desk.publish(CatalogChanged(what=what, name=record.name))
         return Result(f"Removed {record.name}{with_index}: {size(record.bytes)} are free again.", data)
+
+
+def check_not_needed(workspace: Workspace, dataset: str) -> None:
+    """Raises ``JobError`` while a job that is not over works with the dataset, whichever of its versions that is."""
+    for job in workspace.jobs.all():
+        if job.state in ("queued", "running", "paused", "interrupted") and dataset in (job.command.get("on"), job.command.get("dataset")):
+            raise JobError(f"Job {job.id} ({job.title}) needs {dataset}.", f"Wait for it, or first: cancel {job.id}")
 
 
 def as_data(workspace: Workspace, record: DatasetRecord) -> dict[str, Any]:

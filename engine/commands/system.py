@@ -131,7 +131,9 @@ def human(size: float) -> str:
 def _bytes(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+    # Versions of a dataset share files: each is counted once.
+    found = [file.stat() for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
+    return sum({(at.st_dev, at.st_ino): at.st_size for at in found}.values())
 
 
 def _version(name: str) -> str:

@@ -9,16 +9,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data import rows, shape, sources, splits
+from engine.data import rows, shape, sources, splits, steps, versions
 from engine.data.faults import FILE, LeftOut
 from engine.data.features import named_labels, words
 from engine.data.options import Options
 from engine.data.read import read
-from engine.errors import BitternError, DataError
+from engine.errors import DataError
 from engine.paths import replace_folder
 from engine.store.datasets import DatasetRecord
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.jobs.context import JobContext
     from engine.store.workspace import Workspace
 
@@ -44,8 +46,9 @@ def choose_name(workspace: Workspace, source: sources.Source, name: str = "") ->
     )
 
 
-def add(job: JobContext, source: sources.Source, name: str, options: Options) -> DatasetRecord:
-    """Import ``source`` as ``name``. Raises ``BitternError`` or ``Stopped``, and then the workspace is as it was.
+def add(job: JobContext, source: sources.Source, name: str, options: Options, start: steps.Start) -> DatasetRecord:
+    """Import ``source`` as ``name``; ``start`` says how to do it again. Raises ``BitternError`` or ``Stopped``, and then
+    the workspace is as it was.
 
     A new version stands in a folder of its own, beside the old one; writing the record is what puts it in force.
     """
@@ -66,33 +69,19 @@ def add(job: JobContext, source: sources.Source, name: str, options: Options) ->
         job.check()
         if not _stands(job.workspace, record):
             replace_folder(ready, final)
-        job.workspace.datasets.put(record)
+        versions.brought(job.workspace, record, start)
     finally:
         left.close()
         _clear(ready, cache)
-    _sweep(job.workspace, name, final)
+    versions.sweep(job.workspace, name)
     return record
-
-
-def _sweep(workspace: Workspace, name: str, keep: Path) -> None:
-    """Remove older versions, unless a job that is not over yet may be reading one."""
-    waiting = ("queued", "running", "paused", "interrupted")
-    if any(
-        job.state in waiting and job.verb != "add" and name in (job.command.get("on"), job.command.get("dataset")) for job in workspace.jobs.all()
-    ):
-        return
-    _clear(*(entry for entry in keep.parent.iterdir() if entry != keep))
 
 
 def _stands(workspace: Workspace, record: DatasetRecord) -> bool:
     """Whether the same rows are there already, whole: then they are not moved from under a kill or a reader."""
-    old = workspace.datasets.find(record.name)
-    if old is None or old.folder != record.folder:
-        return False
-    try:
-        return all(rows.open_folder(Path(old.folder) / split).rows == count for split, count in record.splits.items())
-    except BitternError:
-        return False
+    known = workspace.versions.find(record.name, record.fingerprint)
+    old = known.record if known else workspace.datasets.find(record.name)
+    return old is not None and old.folder == record.folder and versions.stands(record)
 
 
 def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, Any], ready: Path, options: Options) -> DatasetRecord:

@@ -28,10 +28,14 @@ KEEP_OPEN = 16
 class Batches:
     """One split's record batches, found in its shards in order; ``starts[i]`` is the first row of batch ``i``."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises ``OSError``, ``KeyError`` or ``ValueError`` (pyarrow's errors among them) for a damaged folder."""
-        state = json.loads((folder / "state.json").read_text("utf-8"))
-        streams = [Stream(folder / file["filename"]) for file in state["_data_files"]]
+    def __init__(self, folder: Path, files: list[dict[str, Any]] | None = None) -> None:
+        """``files``: some of those that ``state.json`` lists, instead of all.
+
+        Raises ``OSError``, ``KeyError`` or ``ValueError`` (pyarrow's errors among them) for a damaged folder.
+        """
+        if files is None:
+            files = json.loads((folder / "state.json").read_text("utf-8"))["_data_files"]
+        streams = [Stream(folder / file["filename"]) for file in files]
         self.schema: pa.Schema = streams[0].schema if streams else None
         self.batches = Every(streams)
         self.starts: list[int] = [0, *accumulate(count for stream in streams for count in stream.rows)]

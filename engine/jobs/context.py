@@ -80,6 +80,15 @@ class JobContext:
         self._began: tuple[str, float, float] | None = None
         self._said = 0.0
 
+    def elsewhere(self, workspace: Workspace) -> JobContext:
+        """The same job at work in another workspace, one that nobody sees: it reports and stops, and changes no list."""
+
+        def emit(event: Event) -> None:
+            if not isinstance(event, CatalogChanged):
+                self._emit(event)
+
+        return JobContext(self.id, workspace, emit, self.token, resumed=False)
+
     def check(self) -> None:
         """Call at every step: raises ``Stopped`` when the job was asked to pause or cancel."""
         self.token.check()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from engine.data import steps, versions
 from engine.paths import replace_folder
 from engine.store.datasets import DatasetRecord
 
@@ -36,20 +36,18 @@ def add_guide(job: JobContext) -> DatasetRecord:
 
     workspace = job.workspace
     rows = guide_rows()
-    temporary = workspace.paths.datasets / f".adding-{NAME}-{job.id}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        Dataset.from_list(rows).save_to_disk(str(temporary / "train"))
-        replace_folder(temporary, workspace.paths.datasets / NAME)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    folder = workspace.paths.datasets / NAME
+    fingerprint = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+    folder = workspace.paths.datasets / NAME / fingerprint
+    with versions.making(workspace, NAME) as ready:
+        Dataset.from_list(rows).save_to_disk(str(ready / "train"))
+        replace_folder(ready, folder)
     record = DatasetRecord(
-        name=NAME, source="Bittern's own guide", folder=str(folder), fingerprint=hashlib.sha256(repr(rows).encode()).hexdigest()[:16],
+        name=NAME, source="Bittern's own guide", folder=str(folder), fingerprint=fingerprint,
         splits={"train": len(rows)}, features={"title": "string", "page": "string", "text": "string"}, shape="text", columns={"text": "text"},
         bytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
     )  # fmt: skip
-    workspace.datasets.put(record)
+    versions.brought(workspace, record, steps.Start(verb="guide"))
+    versions.sweep(workspace, NAME)
     job.changed("datasets", NAME)
     if not workspace.recall("dataset"):
         workspace.remember("dataset", NAME)

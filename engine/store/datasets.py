@@ -10,6 +10,8 @@ from engine.errors import NotFound
 from engine.events import now
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from engine.store.database import Database
 
 
@@ -44,12 +46,8 @@ class DatasetTable:
         self._db = database
 
     def put(self, record: DatasetRecord) -> None:
-        self._db.write(
-            "INSERT OR REPLACE INTO datasets (name, source, folder, fingerprint, splits, features, shape, columns, bytes, note, created)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            record.name, record.source, record.folder, record.fingerprint, json.dumps(record.splits), json.dumps(record.features),
-            record.shape, json.dumps(record.columns), record.bytes, record.note, record.created,
-        )  # fmt: skip
+        with self._db.transaction() as tx:
+            insert(tx, record)
 
     def get(self, name: str) -> DatasetRecord:
         """Raises ``NotFound`` with near matches."""
@@ -70,6 +68,18 @@ class DatasetTable:
 
     def remove(self, name: str) -> None:
         self._db.write("DELETE FROM datasets WHERE name = ?", name)
+
+
+def insert(tx: sqlite3.Connection, record: DatasetRecord) -> None:
+    """Put a record, in a transaction that may hold more."""
+    tx.execute(
+        "INSERT OR REPLACE INTO datasets (name, source, folder, fingerprint, splits, features, shape, columns, bytes, note, created)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            record.name, record.source, record.folder, record.fingerprint, json.dumps(record.splits), json.dumps(record.features),
+            record.shape, json.dumps(record.columns), record.bytes, record.note, record.created,
+        ),
+    )  # fmt: skip
 
 
 def _record(row: Any) -> DatasetRecord:

@@ -15,6 +15,7 @@ from engine.store.jobs import JobTable
 from engine.store.models import ModelTable
 from engine.store.runs import RunTable
 from engine.store.sessions import SessionTable
+from engine.store.versions import VersionTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,7 @@ class Workspace:
         self.settings = settings or Settings.load(root)
         self.database = Database(self.paths.database)
         self.datasets = DatasetTable(self.database)
+        self.versions = VersionTable(self.database)
         self.models = ModelTable(self.database)
         self.indexes = IndexTable(self.database)
         self.jobs = JobTable(self.database)

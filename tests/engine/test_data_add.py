@@ -41,7 +41,8 @@ def test_the_same_content_has_the_same_fingerprint(bench: Bench, tmp_path: Path)
     write(file, CSV + "one more,good\n")
     again = bench.add(file)
     assert again.fingerprint != first.fingerprint and again.rows == 41
-    assert len(list((bench.workspace.paths.datasets / "a").iterdir())) == 1, "the old version is gone"
+    folders = {Path(version.record.folder) for version in bench.workspace.versions.all("a")}
+    assert set((bench.workspace.paths.datasets / "a").iterdir()) == folders and len(folders) == 4, "old versions stay, for undo"
 
 
 def test_other_formats(bench: Bench, tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_failure_or_a_kill_leaves_the_old_version(bench: Bench, tmp_path: Path
         raise KeyboardInterrupt
 
     # Die at the last moments: everything is written, nothing is in force yet.
-    for place, name in ((adding, "replace_folder"), (bench.workspace.datasets, "put")):
+    for place, name in ((adding, "replace_folder"), (bench.workspace.versions, "put")):
         monkeypatch.setattr(place, name, dies)
         with pytest.raises(KeyboardInterrupt):
             bench.add(file)
