@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ ROOM = 200
 BUT = "No row says so. The nearest one says: "
 POOL = 4
 """Hits looked at for each passage wanted, so that rows which repeat each other can give way."""
+_ESCAPE = re.compile("(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]")
+"""A terminal's control sequence, whole, so that none leaves its tail behind."""
 
 
 class Answering:
@@ -139,5 +142,6 @@ def _best_first(found: list[Passage]) -> list[Passage]:
 def spoken(text: str) -> str:
     """A row's words on one line, with nothing in them that acts: no control characters, and no ``[7]`` that could
     pass for a citation."""
+    text = _ESCAPE.sub("", text)
     kept = "".join(sign if unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co") or sign in "\t\n\u200c\u200d" else "" for sign in text)
     return plain_marks(" ".join(kept.split()))

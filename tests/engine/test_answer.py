@@ -176,6 +176,7 @@ def test_a_row_cannot_leave_its_quotation() -> None:
 def test_a_quoted_row_is_only_words() -> None:
     said = spoken(HOSTILE)
     assert "\x1b" not in said and "\x07" not in said and "\u202e" not in said and "\n" not in said
+    assert "[2J" not in said, "a control sequence goes whole"
     assert "(7)" in said and not re.search(r"\[\d+\]", said)
 
 
