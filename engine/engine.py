@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import threading
 from dataclasses import replace
@@ -79,7 +80,10 @@ class Engine:
             emit=emit or self.bus.publish, publish=self.bus.publish, cancel=cancel or CancelToken(),
         )  # fmt: skip
         if isinstance(command, Work):
-            record = self.queue.submit(command.prepare(desk))
+            command = command.prepare(desk)
+            if found := command.ready(desk):
+                return found
+            record = self.queue.submit(command)
             return Result(f"Job {record.id} is queued: {record.title}.", {"job": record.id}, opens=f"job:{record.id}")
         return cast("Now", command).run(desk)
 
@@ -154,6 +158,10 @@ class Engine:
 
     def job(self, job_id: str) -> JobRecord:
         return self.workspace.jobs.get(job_id)
+
+    def result(self, job_id: str) -> Result:
+        """What a job answered when it was done. Raises ``NotFound``, ``OSError``."""
+        return Result.from_dict(json.loads((self.workspace.paths.job(self.job(job_id).id) / "result.json").read_text("utf-8")))
 
     def runs(self) -> list[RunRecord]:
         return self.workspace.runs.all()

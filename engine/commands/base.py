@@ -106,6 +106,10 @@ class Work(Command):
         """
         return self
 
+    def ready(self, desk: Desk) -> Result | None:  # noqa: ARG002
+        """The answer, where it is there already and nothing needs to be queued. Asked of what ``prepare`` returned."""
+        return None
+
     @abstractmethod
     def work(self, job: JobContext) -> Result:
         """Do it. Call ``job.check()`` at every step. Raises ``BitternError``; ``Stopped`` when asked to stop."""
