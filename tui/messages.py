@@ -44,6 +44,15 @@ class OpenRow(Message):
 
 
 @dataclass
+class OpenView(Message):
+    """Open the table of a dataset, its rows filtered by ``where``, a SQL expression; the first split when none is named."""
+
+    dataset: str
+    split: str = ""
+    where: str = ""
+
+
+@dataclass
 class ShowDetail(Message):
     """Open what a list's cursor is on. ``kind``: dataset, model, job."""
 

@@ -173,11 +173,18 @@ def mapped(atlas: Drawn) -> Result:
     return Result(said, data, Table(["cluster", "rows", "telling words"], rows), opens=f"map:{atlas.dataset}")
 
 
-def rows_where(atlas: Drawn, points: Any) -> str:
-    """The expression that means the rows of these points of a map."""
-    from engine.quality.report import where_rows
+def points_by_split(atlas: Drawn, points: Any) -> dict[str, str]:
+    """For each split the condition that means the rows of these points of a map."""
+    from engine.quality.report import rows_by_split
 
-    return where_rows((atlas.splits[atlas.split[point]], int(atlas.row[point])) for point in points)
+    return rows_by_split((atlas.splits[atlas.split[point]], int(atlas.row[point])) for point in points)
+
+
+def everywhere(by_split: dict[str, str]) -> str:
+    """The one expression over all splits."""
+    from engine.quality.report import joined
+
+    return joined(by_split)
 
 
 def told(report: Report) -> Result:
@@ -235,7 +242,7 @@ def _as_data(report: Report, found: Finding, count: int) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "finding": found.key, "kind": found.kind, "title": found.title, "severity": found.severity, "rows": found.rows, "groups": found.groups,
-        "says": found.says, "where": found.where, "filter": filter_line(report.dataset, found.where), "examples": groups,
+        "says": found.says, "where": found.where, "splits": found.splits, "filter": filter_line(report.dataset, found.where), "examples": groups,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.quality.personal import TITLES
-from engine.quality.report import GROUPS_KEPT, MEMBERS_KEPT, TEXT_KEPT, Finding, Group, Kind, Member, Severity, where_rows
+from engine.quality.report import GROUPS_KEPT, MEMBERS_KEPT, TEXT_KEPT, Finding, Group, Kind, Member, Severity, rows_by_split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def alike(corpus: Corpus, key: str, kind: Kind, title: str, severity: Severity, 
         )
         for group in ordered[:GROUPS_KEPT]
     ]
-    return [Finding(key, kind, title, severity, len(gone), len(groups), says, where_rows(map(corpus.place, sorted(gone))), examples)]
+    return [Finding(key, kind, title, severity, len(gone), len(groups), says, rows_by_split(map(corpus.place, sorted(gone))), examples)]
 
 
 def conflicts(corpus: Corpus, groups: list[list[int]]) -> list[Finding]:
@@ -57,7 +57,7 @@ def conflicts(corpus: Corpus, groups: list[list[int]]) -> list[Finding]:
     ]
     says = "One text, several labels. Look at them and keep the right one; the filter leaves all of them out."
     title = "The same text with different labels"
-    return [Finding("labels.conflicts", "labels", title, "high", len(rows), len(groups), says, where_rows(map(corpus.place, rows)), examples)]
+    return [Finding("labels.conflicts", "labels", title, "high", len(rows), len(groups), says, rows_by_split(map(corpus.place, rows)), examples)]
 
 
 def doubtful(corpus: Corpus, rows: list[int], found: list[Doubt]) -> list[Finding]:
@@ -76,9 +76,9 @@ def doubtful(corpus: Corpus, rows: list[int], found: list[Doubt]) -> list[Findin
         for doubt in found[:GROUPS_KEPT]
     ]
     says = "The rows nearest in meaning agree on another label. A hint, not a verdict: look at the first ones before filtering."
-    where = where_rows(corpus.place(rows[doubt.place]) for doubt in found)
+    splits = rows_by_split(corpus.place(rows[doubt.place]) for doubt in found)
     title = "Labels that their neighbours contradict"
-    return [Finding("labels.neighbours", "labels", title, "medium", len(found), len(found), says, where, examples)]
+    return [Finding("labels.neighbours", "labels", title, "medium", len(found), len(found), says, splits, examples)]
 
 
 def personal(corpus: Corpus, kind: str, found: list[tuple[int, str]]) -> Finding:
@@ -86,5 +86,5 @@ def personal(corpus: Corpus, kind: str, found: list[tuple[int, str]]) -> Finding
     pattern = TITLES[kind]
     examples = [Group([Member(corpus.address(row), around, corpus.label_of(row), goes=True)]) for row, around in found[:GROUPS_KEPT]]
     says = "Found by its pattern; look before you publish or train. The filter leaves these rows out."
-    where = where_rows(corpus.place(row) for row, _ in found)
-    return Finding(f"personal.{kind}", "personal", pattern.title, pattern.severity, len(found), len(found), says, where, examples)
+    splits = rows_by_split(corpus.place(row) for row, _ in found)
+    return Finding(f"personal.{kind}", "personal", pattern.title, pattern.severity, len(found), len(found), says, splits, examples)

@@ -43,7 +43,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``key`` names it for good (``leaks.exact``); ``rows`` are those that its filter removes, in ``groups`` groups;
-    ``where`` is the expression that means them."""
+    ``splits`` holds for each split the condition that means them."""
 
     key: str
     kind: Kind
@@ -52,8 +52,13 @@ class Finding:
     rows: int
     groups: int
     says: str
-    where: str
+    splits: dict[str, str]
     examples: list[Group] = field(default_factory=list)
+
+    @property
+    def where(self) -> str:
+        """The expression over all splits that means its rows."""
+        return joined(self.splits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +87,17 @@ def _finding(data: dict[str, Any]) -> Finding:
     return Finding(**{**data, "examples": groups})
 
 
-def where_rows(rows: Iterable[tuple[str, int]]) -> str:
-    """The SQL expression that is true of these rows (split, row) alone; runs of rows are written as ranges."""
+def rows_by_split(rows: Iterable[tuple[str, int]]) -> dict[str, str]:
+    """For each split the condition that is true of its rows among these (split, row); runs of rows are written as ranges."""
     by_split: dict[str, list[int]] = {}
     for split, row in rows:
         by_split.setdefault(split, []).append(row)
-    parts = [f"{SPLIT} = {text(split)} AND {_of(sorted(set(numbers)))}" for split, numbers in by_split.items()]
+    return {split: _of(sorted(set(numbers))) for split, numbers in by_split.items()}
+
+
+def joined(by_split: dict[str, str]) -> str:
+    """The one expression over all splits that means the same rows."""
+    parts = [f"{SPLIT} = {text(split)} AND {condition}" for split, condition in by_split.items()]
     return parts[0] if len(parts) == 1 else " OR ".join(f"({part})" for part in parts) or "false"
 
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from tui.bridge import Bridge
 
-SCREENS: dict[str, str] = {}
+SCREENS: dict[str, str] = {
+    "check": "tui.screens.quality:QualityScreen",
+    "map": "tui.screens.map:MapScreen",
+}
 
 
 def screen_for(kind: str) -> Callable[[Bridge, str], Screen[Any]]:
