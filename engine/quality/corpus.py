@@ -12,12 +12,14 @@ from engine.data.rows import window
 from engine.data.shape import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
 
 BATCH = 2000
+NEAR = 16
+"""Rows that are passed over are cheaper than another look, up to so many."""
 HELD_OUT = ("validation", "valid", "val", "dev", "eval", "heldout")
 
 
@@ -97,11 +99,22 @@ class Corpus:
                 labels = [None if not label or row.get(label) is None else str(row[label]) for row in found]
                 yield Batch(start + first, [text_of(side.record, row) for row in found], side.own), labels
 
-    def text(self, number: int) -> str:
-        """The text of a row, read again."""
-        side = self.sides[self.side[number]]
-        found = window(side.record, side.split, int(self.row[number]), 1)
-        return text_of(side.record, found[0])
+    def texts(self, numbers: Iterable[int]) -> dict[int, str]:
+        """The texts of some rows, read again: rows that lie near each other with one look."""
+        found: dict[int, str] = {}
+        run: list[int] = []
+        for number in sorted(set(numbers)):
+            if run and (number - run[-1] > NEAR or number - run[0] >= BATCH or self.side[number] != self.side[run[0]]):
+                found |= self._run(run)
+                run = []
+            run.append(number)
+        return found | self._run(run) if run else found
+
+    def _run(self, numbers: list[int]) -> dict[int, str]:
+        side = self.sides[self.side[numbers[0]]]
+        first = int(self.row[numbers[0]])
+        rows = window(side.record, side.split, first, numbers[-1] - numbers[0] + 1)
+        return {number: text_of(side.record, rows[number - numbers[0]]) for number in numbers}
 
     def address(self, number: int) -> str:
         side = self.sides[self.side[number]]

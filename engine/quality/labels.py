@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 NEIGHBOURS = 16
 SHARPNESS = 12.0
 """How much more a nearer neighbour counts: its vote is ``exp(SHARPNESS * cosine)``."""
-SHARE = 0.2
-"""With more of its neighbours' votes than this, a row's own label is in no doubt."""
-MARGIN = 1.5
+SHARE, AGREED = 0.1, 0.5
+"""A label is in no doubt with more of its neighbours' votes than the first, nor without the second of them for one other label."""
+MARGIN = 0.75
 """How much nearer to another label's middle, as a part of what a usual row is nearer to its own; `python -m tests.bench quality`
 shows what other margins would find."""
 
@@ -39,11 +39,11 @@ def doubts(matrix: Any, found: Neighbours, labels: Any, margin: float = MARGIN) 
     own = (votes * (theirs == labels[:, None])).sum(1) / whole
     # The votes of each neighbour's label, summed over the neighbours that share it.
     shared = np.stack([(votes * (theirs == theirs[:, [place]])).sum(1) for place in range(theirs.shape[1])], 1) * (theirs >= 0)
-    says = theirs[np.arange(len(labels)), shared.argmax(1)]
+    says, agreed = theirs[np.arange(len(labels)), shared.argmax(1)], shared.max(1) / whole
     nearer = nearer_to_another(matrix, labels)
     usual = -np.median(nearer[nearer < 0]) if (nearer < 0).any() else 1.0
     score = nearer / max(float(usual), 1e-6) - own
-    wrong = np.flatnonzero((labels >= 0) & (says >= 0) & (says != labels) & (own <= SHARE) & (nearer >= margin * usual))
+    wrong = np.flatnonzero((labels >= 0) & (says >= 0) & (says != labels) & (own <= SHARE) & (agreed >= AGREED) & (nearer >= margin * usual))
     order = wrong[np.argsort(-score[wrong], kind="stable")]
     return [
         Doubt(int(place), int(says[place]), round(float(score[place]), 4), found.places[place][theirs[place] == says[place]].tolist())

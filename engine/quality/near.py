@@ -23,6 +23,8 @@ SAME = 0.7
 """From this Jaccard similarity on two texts are near duplicates; `python -m tests.bench quality` shows what others would find."""
 CROWD = 60
 """A bucket with more rows than this is compared with its first row and from neighbour to neighbour, not all with all."""
+CHUNK = 5000
+"""Pairs compared at once: their texts are in memory meanwhile."""
 _STEP = 0x9E3779B97F4A7C15
 
 
@@ -56,7 +58,10 @@ class Sketches:
             order = np.argsort(key, kind="stable")
             edges = np.flatnonzero(np.diff(key[order])) + 1
             starts, ends = np.concatenate([[0], edges]), np.concatenate([edges, [len(rows)]])
-            for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+            sizes = ends - starts
+            twos = starts[sizes == 2]
+            yield rows[order[twos]], rows[order[twos + 1]]
+            for start, end in zip(starts[sizes > 2], ends[sizes > 2], strict=True):
                 yield _paired(rows[order[start:end]])
 
 
@@ -84,31 +89,27 @@ def find(job: JobContext, corpus: Corpus, sketches: Sketches, rows: Any, pairs: 
         seen.append(left[likely].astype(np.uint64) << np.uint64(32) | right[likely].astype(np.uint64))
     wanted = np.unique(np.concatenate(seen)) if seen else np.zeros(0, np.uint64)
     left, right = (wanted >> np.uint64(32)).astype(np.int64), (wanted & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    kept: tuple[int, Any] = (-1, None)
-    for number, (a, b) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
-        if number % 500 == 0:
-            job.check()
-            job.progress(number, len(left), "pairs", "comparing words")
-        if kept[0] != a:
-            kept = (a, shingle_set(corpus.text(a)))
-        score = jaccard(kept[1], shingle_set(corpus.text(b)))
-        if score >= SAME:
-            pairs.add(a, b, score)
+    for first in range(0, len(left), CHUNK):
+        job.check()
+        job.progress(first, len(left), "pairs", "comparing words")
+        some = list(zip(left[first : first + CHUNK].tolist(), right[first : first + CHUNK].tolist(), strict=True))
+        sets = {row: shingle_set(text) for row, text in corpus.texts(row for pair in some for row in pair).items()}
+        for a, b in some:
+            if (score := jaccard(sets[a], sets[b])) >= SAME:
+                pairs.add(a, b, score)
     job.progress(len(left), len(left), "pairs", "comparing words")
 
 
-def jaccard(a: Any, b: Any) -> float:
+def jaccard(a: set[int], b: set[int]) -> float:
     """The share of shingles that two texts have in common."""
-    import numpy as np
-
-    both = len(np.intersect1d(a, b, assume_unique=True))
+    both = len(a & b)
     return both / max(1, len(a) + len(b) - both)
 
 
-def shingle_set(text: str) -> Any:
-    import numpy as np
-
-    return np.unique(shingles([text])[0])
+def shingle_set(text: str) -> set[int]:
+    """The text's shingles themselves, for a comparison that estimates nothing."""
+    words = plain(text).ljust(SHINGLE)
+    return {hash(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1)}
 
 
 def shingles(texts: list[str]) -> tuple[Any, Any]:

@@ -135,7 +135,7 @@ PATTERNS = (
 
 def hints(text: str) -> Iterator[Hint]:
     """What is personal in a text; a longer or surer hint keeps a lesser one from being seen in the same place."""
-    if "@" not in text and not any(character.isdigit() for character in text) and "PRIVATE KEY" not in text:
+    if not _WORTH.search(text):
         return
     taken: list[tuple[int, int]] = []
     for pattern in _ORDER:
@@ -146,5 +146,7 @@ def hints(text: str) -> Iterator[Hint]:
                 yield Hint(pattern.kind, start, end)
 
 
+_WORTH = re.compile(r"[\d@]|PRIVATE KEY")
+"""What a text must have for any pattern to be worth trying."""
 _ORDER = sorted(PATTERNS, key=lambda pattern: ("key", "password", "email", "iban", "card", "ip", "phone").index(pattern.kind))
 TITLES = {pattern.kind: pattern for pattern in PATTERNS}

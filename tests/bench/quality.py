@@ -146,7 +146,7 @@ def label_hints() -> None:
     print(f"\nlabel hints: {len(wrong)} of {len(truth)} labels flipped, {len(names)} classes; neighbours took {seconds:.1f} s")
     print(f"{'from':>6}{'hints':>7}{'precision':>11}{'recall':>8}{'@100':>7}{'@500':>7}")
     flipped = set(wrong.tolist())
-    for least in (0.0, 0.5, 1.0, 1.5, 2.0):
+    for least in (0.0, 0.5, 0.75, 1.0, 1.5):
         found = [doubt.place in flipped for doubt in labels.doubts(vectors.matrix, near, given, least)]
         at = [sum(found[:k]) / max(1, len(found[:k])) for k in (100, 500)]
         mark = " *" if least == labels.MARGIN else ""

@@ -77,7 +77,7 @@ class Groups(OptionList):
     def _heading(self, number: int, group: Group) -> Content:
         likeness = f"  {group.score:.2f}" if group.score is not None else ""
         count = len(group.members) + group.more
-        return Content.styled(f"{number + 1}{likeness}  {count} row{'s' if count != 1 else ''}", "$text-muted")
+        return Content.styled(f"{number + 1}{likeness}  {_count(count, 'row')}", "$text-muted")
 
 
 class QualityScreen(Screen[None]):
@@ -149,7 +149,7 @@ class QualityScreen(Screen[None]):
         if event.option_list.id == "findings":
             if finding := self.finding:
                 self.query_one("#finding-says", Static).update(
-                    Content.assemble((f"{finding.rows:,} rows in {finding.groups:,} groups. ", "bold"), clean(finding.says))
+                    Content.assemble((f"{_count(finding.rows, 'row')} in {_count(finding.groups, 'group')}. ", "bold"), clean(finding.says))
                 )
                 self.query_one(Groups).show(finding)
         elif at := self.query_one(Groups).at:
@@ -201,6 +201,10 @@ class QualityScreen(Screen[None]):
         """Back to the main screen, which does what is asked."""
         self.app.pop_screen()
         self.app.post_message(message)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
 def _entry(finding: Finding) -> Content:
