@@ -153,10 +153,58 @@ def label_hints() -> None:
         print(f"{least:>6}{len(found):>7}{sum(found) / max(1, len(found)):>11.3f}{sum(found) / len(wrong):>8.3f}{at[0]:>7.2f}{at[1]:>7.2f}{mark}")
 
 
+def scale() -> None:
+    """100k rows: sentences of the questions' own words in their own frequency, a tenth of them copies with a typo."""
+    import resource
+
+    import numpy as np
+
+    from engine.quality import labels, meaning
+    from engine.quality.check import check
+    from engine.quality.pairs import Pairs
+    from engine.quality.report import KINDS
+
+    chance = np.random.default_rng(SEED)
+    words = np.asarray(" ".join(text for text, _ in rows()).split())
+    table = [(" ".join(words[chance.integers(0, len(words), size)]), "ab"[size % 2]) for size in chance.integers(6, 30, 90_000).tolist()]
+    table += [(typo(text, random.Random(number)), label) for number, (text, label) in enumerate(table[:10_000])]
+    _, job, record = workspace_of("bench-scale", table)
+    before, began, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic(), time.process_time()
+    report = check(job, record, None, [kind for kind in KINDS if kind != "labels"])
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    found = {finding.key: finding.rows for finding in report.findings}
+    print(f"\n100k rows, by words: {time.monotonic() - began:.1f} s ({time.process_time() - cpu:.1f} s of CPU), {grown:.0f} MB more at most; {found}")
+    matrix = chance.standard_normal((100_000, 384), dtype=np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    for name, work in (
+        ("pairs", lambda: meaning.find(job, np.arange(len(matrix)), matrix, Pairs())),
+        ("neighbours", lambda: meaning.nearest(job, matrix, labels.NEIGHBOURS)),
+    ):
+        began, cpu = time.monotonic(), time.process_time()
+        work()
+        print(f"100k x 384 vectors, {name}: {time.monotonic() - began:.1f} s ({time.process_time() - cpu:.1f} s of CPU)")
+
+
+def drawing() -> None:
+    """A frame of the map: 10k points on a terminal of 160x45 cells."""
+    import numpy as np
+
+    from tui.widgets.dots import Window, draw
+
+    chance = np.random.default_rng(SEED)
+    x, y, kinds = chance.random(10_000, np.float32), chance.random(10_000, np.float32), chance.integers(0, 26, 10_000)
+    began = time.perf_counter()
+    for _ in range(50):
+        draw(Window(), x, y, kinds, 116, 43, signs=False)
+    print(f"\nthe map's dots, 10k points: {(time.perf_counter() - began) / 50 * 1000:.1f} ms a frame")
+
+
 def main() -> None:
+    drawing()
     if not DATA.is_file():
         print("cls-banking77 is not here, skipped")
         return
+    scale()
     near_duplicates()
     label_hints()
 

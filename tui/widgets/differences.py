@@ -15,7 +15,7 @@ LONGEST = 4000
 
 def told_apart(left: str, right: str, style: str = "bold underline $warning") -> tuple[Content, Content]:
     """Both texts, the words that the other has not marked."""
-    left, right = clean(left), clean(right)
+    left, right = clean(left).strip(), clean(right).strip()
     ours, theirs = _words(left[:LONGEST]), _words(right[:LONGEST])
     found = (Content(left), Content(right))
     matcher = SequenceMatcher(None, [word for word, _, _ in ours], [word for word, _, _ in theirs], autojunk=False)
