@@ -29,6 +29,17 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
     ("Datasets", (("Enter", "rows"), ("a", "add"), ("u", "use"), ("i", "index"), ("t", "train"), ("Delete", "forget"))),
     ("Rows", (("Enter", "whole row"), ("n p", "next, previous row"), ("g", "go to a row"), ("s", "next split"))),
+    ("Findings", (("Enter", "whole row"), ("o", "its rows as a table"), ("f", "the filter line"), ("r", "check again"))),
+    (
+        "Map",
+        (
+            ("arrows", "move; with shift faster"),
+            ("+ - 0", "zoom in, out, whole"),
+            ("Space", "corner of a box"),
+            ("Enter", "what to do with the box"),
+            ("c s", "clusters or labels; letters for colours"),
+        ),
+    ),
     ("Models", (("Enter", "use"), ("Space", "facts"), ("t", "train"), ("e", "evaluate"), ("a", "pull"))),
     ("Jobs", (("Enter", "curves and log"), ("p", "pause"), ("r", "resume"), ("x", "cancel"), ("u d", "up, down in the queue"))),
 )

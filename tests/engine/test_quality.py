@@ -240,7 +240,7 @@ def test_with_an_index_meaning_and_labels_are_looked_at(with_starter: Path, tmp_
     engine = Engine(with_starter, everything=True)
     try:
         for line in (f"add {tmp_path / 'bank'} --text text --label label", "index bank"):
-            finish(engine, say(engine, line).data["job"])
+            finish(engine, say(engine, line).data["job"], seconds=240)
         data = done(engine, "check bank")
         found = {finding["finding"]: finding for finding in data["findings"]}
         assert data["skipped"] == []
