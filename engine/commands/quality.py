@@ -82,7 +82,8 @@ class Findings(Now):
         stale = " The data changed after the check: `check` looks again." if is_stale(desk.workspace, report) else ""
         if not self.kind:
             result = told(report)
-            return Result(result.summary + stale, result.data, result.table, result.body, result.opens)
+            # The filter lines would mean other rows now.
+            return Result(result.summary + stale, result.data, result.table, "" if stale else result.body, result.opens)
         found = next((finding for finding in report.findings if finding.key == self.kind), None)
         if found is None:
             raise NotFound.named("finding", self.kind, [finding.key for finding in report.findings], f"`findings {self.dataset}` lists them.")

@@ -103,6 +103,23 @@ async def test_the_rows_of_a_finding_are_opened_as_a_table(home: Path, mess: Pat
         assert (asked[0].dataset, asked[0].split, asked[0].where) == ("mess", "train", "_row = 13")
 
 
+async def test_rows_that_have_changed_are_not_filtered_by_an_old_check(home: Path, mess: Path) -> None:
+    async with screen(home) as (app, pilot):
+        await added(app, pilot, mess)
+        await says(app, pilot, "/check mess --only duplicates")
+        await until(lambda: opened(app, QualityScreen))
+        await pilot.press("escape")
+        mess.write_text("text,label\n" + "".join(f"quite another row {n},a\n" for n in range(14)))
+        before = app.engine.workspace.datasets.get("mess").fingerprint
+        await says(app, pilot, f"/add {mess} --test 0 --text text --label label")
+        await until(lambda: app.engine.workspace.datasets.get("mess").fingerprint != before)
+        await says(app, pilot, "/findings mess")
+        shown: QualityScreen = await until(lambda: opened(app, QualityScreen))
+        await until(lambda: shown.finding)
+        await pilot.press("f", "o")
+        assert opened(app, QualityScreen) and not app.main.query_one(ChatBox).text
+
+
 async def test_a_dataset_that_was_not_checked_says_how(home: Path, mess: Path) -> None:
     async with screen(home) as (app, pilot):
         await added(app, pilot, mess)

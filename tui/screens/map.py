@@ -140,7 +140,11 @@ class MapScreen(Screen[None]):
         points = event.points
         if not len(points) and self._only >= 0 and self._atlas:
             points = np.flatnonzero(self._kinds(self._atlas)[0] == self._only)
-        if len(points):
+        if self._stale:
+            self.notify(
+                "The data changed after this map, so these may be other rows now. Press r to draw it again.", severity="warning", markup=False
+            )
+        elif len(points):
             self._ask(points)
         else:
             self.notify("Press space, stretch a box with the arrows, then Enter. Or choose a line of the list.", markup=False)

@@ -95,6 +95,7 @@ class QualityScreen(Screen[None]):
         super().__init__()
         self._bridge, self._dataset = bridge, name
         self._report: Report | None = None
+        self._stale = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="quality-title", markup=False)
@@ -123,7 +124,7 @@ class QualityScreen(Screen[None]):
         except BitternError as error:
             self.query_one("#quality-title", Static).update(Content(clean(f"{error.message} {error.hint}")))
             return
-        self._report = report
+        self._report, self._stale = report, stale
         self._draw_title(report, stale)
         self.query_one("#findings", NamedList).show([(finding.key, _entry(finding)) for finding in report.findings])
 
@@ -171,14 +172,14 @@ class QualityScreen(Screen[None]):
         event.stop()
         if event.option_list.id == "findings":
             self.query_one(Groups).focus()
-        elif at := self.query_one(Groups).at:
+        elif (at := self.query_one(Groups).at) and not self._other_rows():
             group, number = at
             self._leave(OpenRow(group.members[number].address))
 
     def action_open(self) -> None:
         """The rows that the filter would take out, as a table: of the split where the cursor is, if it has some."""
         finding = self.finding
-        if finding is None or self._report is None:
+        if finding is None or self._report is None or self._other_rows():
             return
         at = self.query_one(Groups).at
         here = at[0].members[at[1]].address.split("/")[-2] if at else ""
@@ -190,8 +191,16 @@ class QualityScreen(Screen[None]):
     def action_filter(self) -> None:
         from engine.commands.quality import filter_line
 
-        if (finding := self.finding) and self._report:
+        if (finding := self.finding) and self._report and not self._other_rows():
             self._leave(FillBox("/" + filter_line(self._report.dataset, finding.where)))
+
+    def _other_rows(self) -> bool:
+        """Whether the addresses may mean other rows by now; it is said."""
+        if self._stale:
+            self.notify(
+                "The data changed after this check, so these may be other rows now. Press r to check again.", severity="warning", markup=False
+            )
+        return self._stale
 
     def action_again(self) -> None:
         against = f" --against {self._report.against}" if self._report and self._report.against else ""
