@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import threading
 import weakref
@@ -168,6 +169,10 @@ class Engine:
 
     def job(self, job_id: str) -> JobRecord:
         return self.workspace.jobs.get(job_id)
+
+    def result(self, job_id: str) -> Result:
+        """What a job answered when it was done. Raises ``NotFound``, ``OSError``."""
+        return Result.from_dict(json.loads((self.workspace.paths.job(self.job(job_id).id) / "result.json").read_text("utf-8")))
 
     def runs(self) -> list[RunRecord]:
         return self.workspace.runs.all()

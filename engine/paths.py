@@ -46,6 +46,11 @@ class Paths:
         return self.root / "runs"
 
     @property
+    def quality(self) -> Path:
+        """What checks found and the maps, a folder for each dataset."""
+        return self.root / "quality"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -58,7 +63,7 @@ class Paths:
 
     def make(self) -> None:
         """Create every folder of the layout. Raises ``OSError``."""
-        for folder in (self.datasets, self.indexes, self.models, self.runs, self.logs, self.root / "jobs"):
+        for folder in (self.datasets, self.indexes, self.models, self.runs, self.quality, self.logs, self.root / "jobs"):
             folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -47,6 +47,17 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
     ("SQL", (("ctrl+r F8", "run"), ("Tab", "complete"), ("ctrl+s", "keep as a dataset"), ("ctrl+↑ ↓", "queries of before"), ("Esc", "stop, back"))),
     ("Statistics", (("Enter", "the rows that a bar counts"), ("← →", "columns, bars"), ("r", "compute anew"))),
+    ("Findings", (("Enter", "whole row"), ("o", "its rows as a table"), ("f", "the filter line"), ("r", "check again"))),
+    (
+        "Map",
+        (
+            ("arrows", "move; with shift faster"),
+            ("+ - 0", "zoom in, out, whole"),
+            ("Space", "corner of a box"),
+            ("Enter", "what to do with the box"),
+            ("c s", "clusters or labels; letters for colours"),
+        ),
+    ),
     ("Models", (("Enter", "use"), ("Space", "facts"), ("t", "train"), ("e", "evaluate"), ("a", "pull"))),
     ("Jobs", (("Enter", "curves and log"), ("p", "pause"), ("r", "resume"), ("x", "cancel"), ("u d", "up, down in the queue"))),
 )

@@ -237,6 +237,12 @@ class Roaming(Base):
             screen = await self.bridge.call(lambda: screen_for(kind))
             self.push_screen(screen(self.bridge, name))
 
+    async def open_result(self, job_id: str) -> None:
+        """Open the whole screen that a job's answer points at, unless the person is busy with something else."""
+        answer = await self.bridge.call(lambda: self.engine.result(job_id))
+        if answer.opens.partition(":")[0] in SCREENS and self.screen is self.main and not self.parts.box.text:
+            await self.open_address(answer.opens)
+
     async def on_chat_box_cited(self, event: ChatBox.Cited) -> None:
         last = self.chat.last_answer
         number = int(event.digit) - 1

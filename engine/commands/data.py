@@ -251,7 +251,7 @@ class Forget(Now):
             workspace.remember("dataset", next(iter(workspace.datasets.names()), ""))
             desk.publish(CatalogChanged(what="settings", name="dataset"))
         own = workspace.paths.datasets / record.name
-        for folder in [own, *([Path(index.folder)] if index else [])]:
+        for folder in [own, workspace.paths.quality / record.name, *([Path(index.folder)] if index else [])]:
             if folder.is_relative_to(workspace.paths.root):
                 shutil.rmtree(folder, ignore_errors=True)
         for what in ("datasets", "indexes"):

@@ -43,6 +43,11 @@ VERBS: dict[str, str] = {
     "search": "engine.commands.search:Search",
     "similar": "engine.commands.search:Similar",
     "ask": "engine.commands.ask:Ask",
+    # quality and the map
+    "check": "engine.commands.quality:Check",
+    "findings": "engine.commands.quality:Findings",
+    "atlas": "engine.commands.quality:Atlas",
+    "clusters": "engine.commands.quality:Clusters",
     # models and chat
     "models": "engine.commands.models:Models",
     "pull": "engine.commands.models:Pull",

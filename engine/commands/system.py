@@ -108,7 +108,7 @@ class Disk(Now):
         paths = desk.workspace.paths
         found = [
             (folder.name, entry.name, _bytes(entry))
-            for folder in (paths.datasets, paths.indexes, paths.models, paths.root / "jobs", paths.runs, paths.logs)
+            for folder in (paths.datasets, paths.indexes, paths.models, paths.quality, paths.root / "jobs", paths.runs, paths.logs)
             for entry in folder.iterdir()
         ]
         found.sort(key=lambda item: -item[2])

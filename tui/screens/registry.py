@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SCREENS: dict[str, str] = {
     "sql": "tui.screens.sql:SqlScreen",
     "stats": "tui.screens.stats:StatsScreen",
+    "check": "tui.screens.quality:QualityScreen",
+    "map": "tui.screens.map:MapScreen",
 }
 
 
