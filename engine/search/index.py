@@ -53,6 +53,8 @@ def build(job: JobContext, dataset: DatasetRecord, encoder_name: str, columns: l
     is taken over. ``afresh`` keeps nothing of it; it serves until this one is whole. Raises ``DataError``; ``Stopped``."""
     workspace = job.workspace
     model = workspace.models.get(encoder_name)
+    if not afresh and (there := fresh(workspace, dataset, model, columns)):
+        return there
     folder = folder_of(workspace, dataset, model, columns)
     if afresh:
         folder = folder.with_name(f"{folder.name}-{job.id}")
@@ -68,6 +70,7 @@ def build(job: JobContext, dataset: DatasetRecord, encoder_name: str, columns: l
     count = _finish(job, folder, files, encoder, way_of(model, columns))
     record = IndexRecord(dataset.name, dataset.fingerprint, encoder_name, str(folder), columns, count)
     workspace.indexes.put(record)
+    shutil.rmtree(folder / store.CHUNKS, ignore_errors=True)
     for other in workspace.paths.indexes.iterdir():
         if re.fullmatch(re.escape(dataset.name) + r"-[0-9a-f]{12}(-\d+)?", other.name) and other != folder:
             shutil.rmtree(other, ignore_errors=True)
@@ -128,14 +131,13 @@ def _vectors(encoder: Encoder, found: list[Passage], known: Known, each: Any) ->
 
 def _finish(job: JobContext, folder: Path, files: list[Path], encoder: Encoder, way: str) -> int:
     """The chunks as one index. What stands half-made from an earlier attempt is made again."""
-    count = store.merge(files, folder, encoder.dimension)
+    count, splits = store.merge(files, folder, encoder.dimension)
     job.check()
     temporary = folder / f".{store.WORDS}"
     shutil.rmtree(temporary, ignore_errors=True)
     words.write(temporary, _heard(job, folder))
     replace_folder(temporary, folder / store.WORDS)
-    store.write_facts(folder, way=way, passages=count, plain=encoder.plain is not None)
-    shutil.rmtree(folder / store.CHUNKS, ignore_errors=True)
+    store.write_facts(folder, way=way, splits=splits, passages=count, plain=encoder.plain is not None)
     return count
 
 

@@ -98,7 +98,7 @@ class Cutter:
             found.append((tokens[first][0] if found else 0, tokens[last][0] if last < len(tokens) else len(text)))
             if last >= len(tokens):
                 break
-            first = max(first + 1, last - self._overlap)
+            first = self._again(text, tokens, max(first + 1, last - self._overlap), last)
         return found
 
     def _last(self, tokens: list[Cut], first: int) -> int:
@@ -117,6 +117,10 @@ class Cutter:
         if edge:
             return next((number for number in range(middle + 1, last) if tokens[number][0] >= edge), last)
         return next((number for number in range(last, middle, -1) if text[tokens[number][0] - 1].isspace()), last)
+
+    def _again(self, text: str, tokens: list[Cut], first: int, last: int) -> int:
+        """Where the next piece begins: with a whole word, if one begins in what it shares with the last."""
+        return next((number for number in range(first, last) if text[tokens[number][0] - 1].isspace()), first)
 
     def _small(self, tokens: list[Cut]) -> Iterator[Cut]:
         """No token wider than a tenth of a piece: one may stand for a line of any length."""

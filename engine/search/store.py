@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from engine.search.passages import Passage
 
-CHUNKS, PASSAGES, VECTORS, WORDS, FACTS = "chunks", "passages.arrow", "vectors.npy", "words", "index.json"
+CHUNKS, PASSAGES, PLACES, VECTORS, WORDS, FACTS = "chunks", "passages.arrow", "places.npy", "vectors.npy", "words", "index.json"
 VERSION = 2
 
 
@@ -51,26 +51,34 @@ def read_chunk(file: Path) -> Any:
         return pa.ipc.open_file(source).read_all()
 
 
-def merge(files: list[Path], folder: Path, dimension: int) -> int:
-    """Write ``passages.arrow`` and ``vectors.npy`` from the chunks, in their order; returns how many passages."""
+def merge(files: list[Path], folder: Path, dimension: int) -> tuple[int, list[str]]:
+    """Write passages, places and vectors from the chunks, in their order; returns how many passages, and the splits by
+    the numbers that ``places.npy`` knows them by (a row of it: split, row, piece)."""
     import numpy as np
     import pyarrow as pa
 
     tables = [read_chunk(file) for file in files]
     count = sum(len(table) for table in tables)
     vectors = np.lib.format.open_memmap(folder / VECTORS, mode="w+", dtype=np.float32, shape=(count, dimension))
+    places = np.zeros((count, 3), dtype=np.int64)
+    splits: dict[str, int] = {}
     at = 0
     with pa.OSFile(str(folder / PASSAGES), "wb") as out:
         writer = None
         for table in tables:
-            writer = writer or pa.ipc.new_file(out, table.drop_columns(["vector"]).schema)
-            vectors[at : at + len(table)] = np.asarray(table["vector"].combine_chunks().flatten()).reshape(-1, dimension)
-            writer.write_table(table.drop_columns(["vector"]))
+            texts = table.select(["fields", "weights"])
+            writer = writer or pa.ipc.new_file(out, texts.schema)
+            writer.write_table(texts)
+            here = slice(at, at + len(table))
+            vectors[here] = np.asarray(table["vector"].combine_chunks().flatten()).reshape(-1, dimension)
+            places[here, 0] = [splits.setdefault(split, len(splits)) for split in table["split"].to_pylist()]
+            places[here, 1], places[here, 2] = np.asarray(table["row"]), np.asarray(table["piece"])
             at += len(table)
         if writer:
             writer.close()
     vectors.flush()
-    return count
+    np.save(folder / PLACES, places)
+    return count, list(splits)
 
 
 def fields(folder: Path) -> Iterator[list[tuple[str, float]]]:
@@ -118,16 +126,11 @@ class Files:
             with pa.memory_map(str(folder / PASSAGES)) as source:
                 self._table = pa.ipc.open_file(source).read_all()
             self.vectors = np.load(folder / VECTORS, mmap_mode="r")
+            self.splits: list[str] = self.facts["splits"]
+            self.split, self.row, self.piece = np.load(folder / PLACES).T
             self.words = Words(folder / WORDS)
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"The index in {folder.name} can't be read: {error}.", "Build it again: index NAME --rebuild") from None
-        names = self._table["split"].unique().to_pylist()
-        self.splits: list[str] = names
-        import pyarrow.compute as pc
-
-        self.split = np.asarray(pc.index_in(self._table["split"], value_set=pa.array(names, pa.string())).combine_chunks())
-        self.row = np.asarray(self._table["row"].combine_chunks())
-        self.piece = np.asarray(self._table["piece"].combine_chunks())
 
     def __len__(self) -> int:
         return len(self.row)

@@ -81,6 +81,7 @@ class Tables:
 
     def _files(self, folder: str) -> Files:
         if folder not in self._open:
+            self._open = {name: files for name, files in self._open.items() if Path(name).is_dir()}
             self._open[folder] = Files(Path(folder))
         return self._open[folder]
 

@@ -21,8 +21,10 @@ def rows_where(dataset: dict[str, Any], condition: str) -> dict[str, Any]:
     record = DatasetRecord(**dataset)
     try:
         with Sql([record]) as sql:
-            statement = f"SELECT {SPLIT}, {ROW} FROM {quoted(record.name)} WHERE (\n{condition}\n) ORDER BY ALL"  # noqa: S608 — Sql only reads
-            found = sql.table(statement)
+            start = f"SELECT {SPLIT}, {ROW} FROM {quoted(record.name)} WHERE"  # noqa: S608 — Sql only reads
+            # Once without brackets, so that the condition can't close them and go on behind.
+            sql.table(f"EXPLAIN {start}\n{condition}")
+            found = sql.table(f"{start} (\n{condition}\n) ORDER BY ALL")
     except DataError as error:
         raise _pointing(error, condition, record) from None
     return {split: np.asarray(found.filter(pc.equal(found[SPLIT], split))[ROW]) for split in record.splits}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+WORDS = ["heron", "reed", "pond", "power", "water", "sky", "blue", "fish", "boat", "rain", "stone", "moss", "wind", "cloud", "frog", "nest"]
+
 
 def tokenizer(folder: Path) -> None:
     """A word piece tokenizer that knows letters, a few words and a few Chinese characters."""
@@ -12,20 +14,7 @@ def tokenizer(folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     letters = "abcdefghijklmnopqrstuvwxyz0123456789.,!?"
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        *letters,
-        *(f"##{letter}" for letter in letters),
-        *"天空是蓝色的水",
-        "heron",
-        "reed",
-        "pond",
-        "power",
-        "the",
-    ]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters), *"天空是蓝色的水", "the", "number", *WORDS]
     backend = Tokenizer(models.WordPiece(vocab={piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer()
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -43,7 +32,7 @@ def encoder(folder: Path, *, pooling: str = "mean_tokens") -> Path:
     torch.manual_seed(3)
     tokenizer(folder)
     config = BertConfig(
-        vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64
+        vocab_size=140, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64
     )  # fmt: skip
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
@@ -66,7 +55,7 @@ def reranker(folder: Path, classes: int = 1) -> Path:
     torch.manual_seed(5)
     tokenizer(folder)
     config = BertConfig(
-        vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
+        vocab_size=140, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
         num_labels=classes, initializer_range=0.5,
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
