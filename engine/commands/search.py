@@ -95,7 +95,7 @@ class Search(Now):
         name = chosen(desk, self.on).name
         if self.rerank and (found := desk.workspace.models.get(self.rerank)).kind not in ("classifier", "reranker"):
             raise DataError(
-                f"“{found.name}” is a {found.kind} model, not a reranker.", "Pull a cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2."
+                f"“{found.name}” is of the kind {found.kind}, not a reranker.", "Pull a cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2."
             )
         hits = desk.reader.search(name, self.query, self.count, self.mode, desk.cancel, where=self.where, rerank=self.rerank)
         stale = " The data changed after the index was built: `index` brings it up to date." if desk.reader.stale(name) else ""
