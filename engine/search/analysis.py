@@ -18,6 +18,7 @@ UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u
 # A letter's own marks (accents, vowel signs) belong to its word, though Python's \w leaves them out.
 MARKS = r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
 WORD = re.compile(rf"[{UNSPACED}]+|(?:(?![{UNSPACED}])(?:[^\W_]|[{MARKS}]))+(?:['’](?:[^\W_])+)?")
+RUN = re.compile(f"[{UNSPACED}]")
 LATIN_MARKS = re.compile(r"[\u0300-\u036f]+")
 STOP = frozenset(
     [
@@ -110,7 +111,7 @@ def term(word: str) -> str:
 
 def is_unspaced(word: str) -> bool:
     """Whether a match of ``WORD`` is a run of characters rather than a word."""
-    return re.match(f"[{UNSPACED}]", word) is not None
+    return word[0] >= "\u0e00" and RUN.match(word) is not None
 
 
 def spans(text: str, *, whole: bool = True) -> Iterator[tuple[str, int, int]]:

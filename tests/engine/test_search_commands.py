@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.commands.parse import from_line, to_line
+from engine.commands.parse import from_argv, from_line, to_line
 from engine.commands.search import Search, shown
 from engine.errors import DataError, NotFound
 from engine.search.reader import Hit
@@ -66,3 +66,23 @@ def test_a_hit_shows_its_best_sentence_with_the_words_marked() -> None:
     hit = Hit("a/b/1", "a", "b", 1, text, 1.0, 0.5, [(2, 7), (18, 23), (28, 32)], (15, 33))
     assert shown(hit) == "… It ‹waits› for ‹fish›."
     assert shown(Hit("a/b/1", "a", "b", 1, text, 1.0, 0.5)) == text
+
+
+@pytest.mark.parametrize(
+    ("argv", "query"),
+    [
+        (["search", "--mode", "dense", "who won the battle"], "who won the battle"),
+        (["search", "who won", "--mode", "dense"], "who won"),
+        (["search", "who", "won"], "who won"),
+    ],
+)
+def test_a_shells_quotes_around_the_whole_query_are_no_part_of_it(argv: list[str], query: str) -> None:
+    read = from_argv(argv)
+    assert isinstance(read, Search)
+    assert read.query == query
+
+
+def test_quotes_inside_a_query_stay() -> None:
+    read = from_line('search about "world war" --count 3')
+    assert isinstance(read, Search)
+    assert read.query == 'about "world war"'
