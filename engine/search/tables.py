@@ -22,7 +22,7 @@ class Tables:
     """Dense, lexical and hybrid search over finished indexes."""
 
     def __init__(self, encoder: str, threads: int) -> None:
-        import numpy  # noqa: F401, ICN001 — a limit reaches only libraries that are loaded
+        import numpy  # noqa: F401 — a limit reaches only libraries that are loaded
         from threadpoolctl import threadpool_limits
 
         self._folder, self._threads = Path(encoder), threads
