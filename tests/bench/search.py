@@ -115,16 +115,18 @@ def main() -> None:
         )
     files = tables._files(index.folder)
     for mode in ("hybrid", "dense", "lexical"):
-        whole, encoding = [], []
+        wall, cpu = [], []
         for question in QUESTIONS * 3:
-            started = time.perf_counter()
-            tables._encoder(files).encode([question], "query")
-            middle = time.perf_counter()
+            started, spent = time.perf_counter(), time.process_time()
+            if mode != "lexical":
+                tables._encoder(files).encode([question], "query")
+            middle, half = time.perf_counter(), time.process_time()
             ask(question, mode=mode)
-            whole.append(time.perf_counter() - middle)
-            encoding.append(middle - started if mode != "lexical" else 0.0)
-        beyond = statistics.median(a - b for a, b in zip(whole, encoding, strict=True))
-        print(f"warm, {mode:<8} p50 {1000 * statistics.median(whole):6.1f} ms, beyond the encoder's own {1000 * beyond:6.1f} ms   (wanted 30)")
+            # The search encodes the question again: what the encoder took just before is taken off.
+            wall.append((time.perf_counter() - middle) - (middle - started))
+            cpu.append((time.process_time() - half) - (half - spent))
+        p50, own = 1000 * statistics.median(wall), 1000 * statistics.median(cpu)
+        print(f"warm, {mode:<8} p50 beyond the encoder's own time: {p50:6.1f} ms wall, {own:6.1f} ms CPU   (wanted 30)")
     import numpy as np
 
     shares, narrow = [], []

@@ -8,7 +8,7 @@ import pytest
 
 from engine.commands.parse import from_argv, from_line, to_line
 from engine.commands.search import Search, shown
-from engine.errors import DataError, NotFound
+from engine.errors import DataError, NotFound, WordsError, from_dict
 from engine.search.reader import Hit
 from engine.store.datasets import DatasetRecord
 from engine.store.models import ModelRecord
@@ -86,3 +86,8 @@ def test_quotes_inside_a_query_stay() -> None:
     read = from_line('search about "world war" --count 3')
     assert isinstance(read, Search)
     assert read.query == 'about "world war"'
+
+
+def test_an_error_that_points_still_points_after_it_crossed_to_another_process() -> None:
+    error = WordsError("There is no column “labl”.", "Did you mean label?", line="labl = 3", start=0, end=4)
+    assert from_dict(error.as_dict()).as_dict() == error.as_dict()
