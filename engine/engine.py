@@ -54,6 +54,7 @@ class Engine:
         self._warm = warm
         self._tickets = itertools.count(1)
         self._calls: dict[str, CancelToken] = {}
+        self._threads: list[threading.Thread] = []
         if warm and self.workspace.settings.runner == "child":
             process.warm_up(self.workspace.paths.logs / "warm.log")
         if working:
@@ -117,7 +118,9 @@ class Engine:
             finally:
                 del self._calls[ticket]
 
-        threading.Thread(target=answer, name=ticket, daemon=True).start()
+        thread = threading.Thread(target=answer, name=ticket, daemon=True)
+        self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+        thread.start()
         return ticket
 
     def stop(self, ticket: str) -> None:
@@ -199,6 +202,10 @@ class Engine:
         """Pause what this process runs, each job at a checkpoint, and free everything."""
         for token in list(self._calls.values()):
             token.ask("cancel")
+        for thread in self._threads:
+            # A thread that still lets go of DuckDB's objects while the interpreter ends would abort the process.
+            if thread is not threading.current_thread():
+                thread.join(1)
         self.queue.close(wait)
         for name in ("models", "reader"):
             if name in self.__dict__:
