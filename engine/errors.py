@@ -129,6 +129,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def from_dict(data: dict[str, Any]) -> BitternError:
     """The error that :meth:`BitternError.as_dict` described, for errors that crossed a process boundary."""
+    if data.get("error") == "WordsError":
+        return WordsError(data["message"], data["hint"], line=data.get("line", ""), start=data.get("start", 0), end=data.get("end", 0))
     kinds: dict[str, type[BitternError]] = {cls.__name__: cls for cls in BitternError.__subclasses__()}
     kind = kinds.get(str(data.get("error")), BitternError)
     place = {name: data[name] for name in ("line", "start", "end") if name in data}

@@ -135,6 +135,7 @@ def _collect(cls: type[Command], words: list[Word], line: str) -> tuple[dict[str
     open_places = [view for view in views if view.positional]
     values: dict[str, Any] = {}
     places: dict[str, Word] = {}
+    free: list[Word] = []
     queue = list(words)
     plain = False
     raw = next((view for view in open_places if view.takes_rest), None) if cls.raw else None
@@ -155,6 +156,7 @@ def _collect(cls: type[Command], words: list[Word], line: str) -> tuple[dict[str
                 # Free text keeps its own quotes and spacing as far as words allow.
                 text = line[word.start : word.end] if word.quoted and " " in word.text and len(words) > 1 else word.text
                 values[view.name] = f"{values[view.name]} {text}" if view.name in values else text
+                free.append(word)
             else:
                 values[view.name] = word.text
                 open_places.pop(0)
@@ -162,6 +164,9 @@ def _collect(cls: type[Command], words: list[Word], line: str) -> tuple[dict[str
             raise WordsError(f"`{cls.verb}` does not take “{word.text}”.", f"Usage: {usage(cls)}", line=line, start=word.start, end=word.end)
     if raw and (only := places.get(raw.name)) and only.quoted and only.raw == values[raw.name]:
         values[raw.name] = only.text  # all of it in quotes: they are the line's, not its own
+    if len(free) == 1:
+        # All of the free text in one pair of quotes: they hold it together, and are no part of it.
+        values[open_places[0].name] = free[0].text
     return values, places
 
 

@@ -1,6 +1,6 @@
 """Imported by the fork server alone: loads the heavy libraries once, so that every child starts in an instant.
 
-Nothing here may start a thread (a fork would lose it): lancedb, whose runtime does, is left to the children.
+Nothing here may start a thread (a fork would lose it).
 The Hub is switched off for these children; work that needs it runs in a fresh process.
 """
 

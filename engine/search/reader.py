@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import NotFound
+from engine.errors import DataError, NotFound
 from engine.jobs.host import Host
 from engine.models.load import resolve
+from engine.search.store import is_whole
 
 if TYPE_CHECKING:
     from engine.jobs.context import CancelToken
     from engine.store.indexes import IndexRecord
     from engine.store.workspace import Workspace
 
+RERANKED = 30
+"""Rows that a reranker reads, at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A row that was found. ``score`` orders the hits of one search; ``cosine`` is None where only words matched."""
+    """A row that was found. ``score`` orders the hits of one search; ``cosine`` is None in a search by words alone.
+    ``spans`` are where the query's words stand in ``text``; ``best`` is the sentence that holds most of them."""
 
     address: str
     dataset: str
@@ -26,6 +32,8 @@ class Hit:
     text: str
     score: float
     cosine: float | None
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    best: tuple[int, int] | None = None
 
 
 class Reader:
@@ -35,19 +43,37 @@ class Reader:
         self._workspace, self._hosted = workspace, hosted
         self._hosts: dict[str, Host] = {}
 
-    def search(self, dataset: str, query: str, k: int = 10, mode: str = "hybrid", cancel: CancelToken | None = None) -> list[Hit]:
-        """The ``k`` best rows, best first. ``mode``: dense, lexical, hybrid. Raises ``NotFound`` with no index."""
-        index = self.index(dataset)
-        return _hits(dataset, self._host(index.encoder).call("search", cancel, folder=index.folder, query=query, count=k, mode=mode))
+    def search(
+        self, dataset: str, query: str, k: int = 10, mode: str = "hybrid", cancel: CancelToken | None = None, *, where: str = "", rerank: str = ""
+    ) -> list[Hit]:  # fmt: skip
+        """The ``k`` best rows, best first. ``mode``: dense, lexical, hybrid. ``where``: a SQL condition over the
+        dataset's columns, kept before anything is ranked. ``rerank``: a cross-encoder that orders the best anew.
 
-    def similar(self, dataset: str, split: str, row: int, k: int = 10) -> list[Hit]:
-        """The ``k`` rows nearest in meaning to a row. Raises ``NotFound``, ``DataError``."""
+        Raises ``NotFound`` with no index; ``WordsError`` for a condition that can't be read; ``DataError`` for one over
+        data that changed since it was indexed.
+        """
         index = self.index(dataset)
-        return _hits(dataset, self._host(index.encoder).call("similar", folder=index.folder, split=split, row=row, count=k))
+        host = self._host(index.encoder)
+        wanted = max(k, RERANKED) if rerank else k
+        found = host.call("search", cancel, folder=index.folder, query=query, count=wanted, mode=mode, **self._filter(dataset, where))
+        hits = _hits(dataset, found)
+        if not rerank:
+            return hits
+        folder, _ = resolve(self._workspace, self._workspace.models.get(rerank))
+        scores = host.call("rerank", cancel, model=str(folder), query=query, texts=[hit.text for hit in hits])
+        order = sorted(zip(scores, hits, strict=True), key=lambda pair: -pair[0])
+        return [replace(hit, score=score) for score, hit in order[:k]]
+
+    def similar(self, dataset: str, split: str, row: int, k: int = 10, *, where: str = "") -> list[Hit]:
+        """The ``k`` rows nearest in meaning to a row. Raises ``NotFound``, ``DataError``; with ``where`` as :meth:`search`."""
+        index = self.index(dataset)
+        host = self._host(index.encoder)
+        return _hits(dataset, host.call("similar", folder=index.folder, split=split, row=row, count=k, **self._filter(dataset, where)))
 
     def rank(self, dataset: str, query: str, texts: list[str]) -> list[float]:
         """The cosine of each text with the query, by the encoder of the dataset's index."""
-        found: list[float] = self._host(self.index(dataset).encoder).call("rank", query=query, texts=texts)
+        index = self.index(dataset)
+        found: list[float] = self._host(index.encoder).call("rank", folder=index.folder, query=query, texts=texts)
         return found
 
     def index(self, dataset: str) -> IndexRecord:
@@ -56,11 +82,22 @@ class Reader:
         found = self._workspace.indexes.find(dataset)
         if found is None:
             raise NotFound(f"“{record.name}” has no index yet.", f"Build it: index {record.name}")
+        if not is_whole(Path(found.folder)):
+            raise NotFound(f"The index of “{record.name}” is damaged, or of an earlier version.", f"Build it again: index {record.name}")
         return found
 
     def stale(self, dataset: str) -> bool:
         """Whether the data changed after its index was built."""
         return self.index(dataset).fingerprint != self._workspace.datasets.get(dataset).fingerprint
+
+    def _filter(self, dataset: str, where: str) -> dict[str, Any]:
+        if not where.strip():
+            return {}
+        if self.stale(dataset):
+            raise DataError(
+                f"“{dataset}” changed after its index was built, so --where would pick the wrong rows.", f"Bring it up to date: index {dataset}"
+            )
+        return {"where": where, "dataset": asdict(self._workspace.datasets.get(dataset))}
 
     def close(self) -> None:
         for host in self._hosts.values():
@@ -78,6 +115,9 @@ class Reader:
 
 def _hits(dataset: str, found: list[dict[str, Any]]) -> list[Hit]:
     return [
-        Hit(f"{dataset}/{item['split']}/{item['row']}", dataset, item["split"], item["row"], item["text"], item["score"], item["cosine"])
+        Hit(
+            f"{dataset}/{item['split']}/{item['row']}", dataset, item["split"], item["row"], item["text"], item["score"], item["cosine"],
+            [(start, end) for start, end in item["spans"]], (item["best"][0], item["best"][1]) if item["best"] else None,
+        )
         for item in found
     ]  # fmt: skip

@@ -1,21 +1,20 @@
-"""The far side of the reader: an encoder and open LanceDB tables, living in a helper process."""
+"""The far side of the reader: open indexes and their encoder. It imports no torch where the encoder needs none."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import DataError
-from engine.search.encoder import Encoder
+from engine.search import bert, marks
+from engine.search.fusion import fused
+from engine.search.store import Files
 
 if TYPE_CHECKING:
     from engine.jobs.context import CancelToken
 
 DEPTH = 50
-"""Passages taken from each method before they are fused."""
-FUSION = 60
-"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+"""Passages looked at, at least, for the rows that they belong to."""
 Found = dict[str, Any]
 
 
@@ -23,85 +22,124 @@ class Tables:
     """Dense, lexical and hybrid search over finished indexes."""
 
     def __init__(self, encoder: str, threads: int) -> None:
-        """Raises ``ModelError``."""
-        self._encoder = Encoder(Path(encoder), threads)
-        self._tables: dict[str, Any] = {}
+        import numpy  # noqa: F401 — a limit reaches only libraries that are loaded
+        from threadpoolctl import threadpool_limits
 
-    def search(self, folder: str, query: str, count: int, mode: str, cancel: CancelToken) -> list[Found]:
-        """The best rows: ``split``, ``row``, ``piece``, ``text``, ``score``, ``cosine`` (None when only words matched)."""
-        depth = max(DEPTH, 3 * count)
-        dense = rows_of(self._dense(folder, self._encoder.query(query), depth)) if mode != "lexical" else []
+        self._folder, self._threads = Path(encoder), threads
+        self._encoders: dict[bool, Any] = {}
+        self._open: dict[str, Files] = {}
+        self._rerankers: dict[str, Any] = {}
+        # OpenBLAS's threads spin while they wait: beside another busy process a question took 100 times as long.
+        threadpool_limits(1, user_api="blas")
+
+    def search(
+        self, folder: str, query: str, count: int, mode: str, cancel: CancelToken, where: str = "", dataset: Found | None = None
+    ) -> list[Found]:  # fmt: skip
+        """The best rows: ``split``, ``row``, ``piece``, ``text``, ``score``, ``cosine`` (None in a lexical search),
+        ``spans``, ``best``. Raises ``WordsError`` for a ``where`` that can't be read."""
+        files = self._files(folder)
+        allowed = self._allowed(files, where, dataset)
+        lexical = files.words.scores(query) if mode != "dense" else None
         cancel.check()
-        lexical = rows_of(self._lexical(folder, query, depth)) if mode != "dense" else []
-        if mode == "hybrid":
-            return fuse(dense, lexical)[:count]
-        return (dense or lexical)[:count]
+        dense = files.vectors @ self._encoder(files).encode([query], "query")[0] if mode != "lexical" else None
+        scores = fused(dense, lexical)
+        if allowed is not None:
+            scores[~allowed] = -2.0
+        terms = files.words.weights(query)
+        found = [number for number in best_rows(files, scores, count) if scores[number] > (0.0 if mode == "lexical" else -2.0)]
+        return [_found(files, number, float(scores[number]), dense, terms) for number in found]
 
-    def similar(self, folder: str, split: str, row: int, count: int, cancel: CancelToken) -> list[Found]:  # noqa: ARG002
-        """The rows nearest to a row's first passage, without that row. Raises ``DataError`` when it is not indexed."""
-        quoted = split.replace("'", "''")
-        own = self._table(folder).search().where(f"split = '{quoted}' AND row = {int(row)} AND piece = 0").limit(1).to_list()
-        if not own:
+    def similar(
+        self, folder: str, split: str, row: int, count: int, cancel: CancelToken, where: str = "", dataset: Found | None = None  # noqa: ARG002
+    ) -> list[Found]:  # fmt: skip
+        """The rows nearest to a row, without that row. Raises ``DataError`` when it is not indexed."""
+        files = self._files(folder)
+        own = (files.row == row) & (files.split == (files.splits.index(split) if split in files.splits else -1))
+        if not own.any():
             raise DataError(f"Row {split}/{row} is not in the index.", "It has no text, or the index is older than the data: index it again.")
-        found = rows_of(self._dense(folder, own[0]["vector"], DEPTH + count))
-        return [item for item in found if (item["split"], item["row"]) != (split, row)][:count]
+        allowed = self._allowed(files, where, dataset)
+        middle = files.vectors[own].mean(0)
+        dense = files.vectors @ (middle / max(float((middle @ middle) ** 0.5), 1e-12))
+        scores = dense.copy()
+        scores[own if allowed is None else own | ~allowed] = -2.0
+        return [_found(files, number, float(scores[number]), dense, {}) for number in best_rows(files, scores, count) if scores[number] > -2.0]
 
-    def rank(self, query: str, texts: list[str], cancel: CancelToken) -> list[float]:  # noqa: ARG002
+    def rank(self, folder: str, query: str, texts: list[str], cancel: CancelToken) -> list[float]:  # noqa: ARG002
         """The cosine of each text with the query."""
         if not texts:
             return []
-        return [float(value) for value in self._encoder.documents(texts) @ self._encoder.query(query)]
+        encoder = self._encoder(self._files(folder))
+        return [float(value) for value in encoder.encode(texts, "document") @ encoder.encode([query], "query")[0]]
 
-    def _table(self, folder: str) -> Any:
-        if folder not in self._tables:
-            import lancedb
+    def rerank(self, model: str, query: str, texts: list[str], cancel: CancelToken) -> list[float]:  # noqa: ARG002
+        """How well each text answers the query, by a cross-encoder. Raises ``ModelError``."""
+        from engine.search.rerank import Reranker
 
-            self._tables[folder] = lancedb.connect(folder).open_table("passages")
-        return self._tables[folder]
+        if model not in self._rerankers:
+            self._rerankers[model] = Reranker(Path(model), self._threads)
+        found: list[float] = self._rerankers[model].scores(query, texts)
+        return found
 
-    def _dense(self, folder: str, vector: Any, depth: int) -> list[Found]:
-        # Where there is a vector index (large data), the refined distances are exact ones; a flat scan ignores both.
-        found = (
-            self._table(folder)
-            .search(vector, vector_column_name="vector")
-            .distance_type("cosine")
-            .nprobes(50)
-            .refine_factor(10)
-            .limit(depth)
-            .to_list()
-        )
-        return [_found(item, 1.0 - item["_distance"], 1.0 - item["_distance"]) for item in found]
+    def _files(self, folder: str) -> Files:
+        if folder not in self._open:
+            self._open = {name: files for name, files in self._open.items() if Path(name).is_dir()}
+            self._open[folder] = Files(Path(folder))
+        return self._open[folder]
 
-    def _lexical(self, folder: str, query: str, depth: int) -> list[Found]:
-        from lancedb.query import MatchQuery
+    def _encoder(self, files: Files) -> Any:
+        """What has ``encode``: without torch where the index found that to give the same vectors."""
+        plain = bool(files.facts["plain"])
+        if plain not in self._encoders:
+            found: Any = bert.read(self._folder) if plain else None
+            if found is None:
+                from engine.search.encoder import Encoder
 
-        # MatchQuery takes words, not a query language; without a word there is nothing to match.
-        if not re.search(r"\w", query):
-            return []
-        found = self._table(folder).search(MatchQuery(query, "text"), query_type="fts").limit(depth).to_list()
-        return [_found(item, item["_score"], None) for item in found]
+                found = Encoder(self._folder, self._threads)
+            self._encoders[plain] = found
+        return self._encoders[plain]
+
+    def _allowed(self, files: Files, where: str, dataset: Found | None) -> Any:
+        """Which passages a condition lets through; None for all of them."""
+        if not where or dataset is None:
+            return None
+        import numpy as np
+
+        from engine.search.where import rows_where
+
+        found = rows_where(dataset, where)
+        allowed = np.zeros(len(files), dtype=bool)
+        for number, split in enumerate(files.splits):
+            own = files.split == number
+            allowed[own] = np.isin(files.row[own], found.get(split, np.zeros(0, np.int64)))
+        return allowed
 
 
-def _found(item: dict[str, Any], score: float, cosine: float | None) -> Found:
-    return {"split": item["split"], "row": item["row"], "piece": item["piece"], "text": item["text"], "score": score, "cosine": cosine}
+def best_rows(files: Files, scores: Any, count: int) -> list[int]:
+    """The numbers of the best passage of each of the ``count`` best rows, best first; of equals, the first in the data."""
+    import numpy as np
+
+    depth = max(DEPTH, 3 * count)
+    while True:
+        if depth < len(scores):
+            edge = scores[np.argpartition(scores, -depth)[-depth:]].min()
+            numbers = np.flatnonzero(scores >= edge) if edge > 0 else np.argpartition(scores, -depth)[-depth:]
+        else:
+            numbers = np.arange(len(scores))
+        numbers = numbers[np.lexsort((numbers, -scores[numbers]))]
+        best: dict[tuple[int, int], int] = {}
+        for number in numbers.tolist():
+            best.setdefault((int(files.split[number]), int(files.row[number])), number)
+            if len(best) == count:
+                return list(best.values())
+        if depth >= len(scores):
+            return list(best.values())
+        depth *= 4
 
 
-def rows_of(found: list[Found]) -> list[Found]:
-    """One passage for each row: its best."""
-    best: dict[tuple[str, int], Found] = {}
-    for item in found:
-        best.setdefault((item["split"], item["row"]), item)
-    return list(best.values())
-
-
-def fuse(dense: list[Found], lexical: list[Found]) -> list[Found]:
-    """Reciprocal rank fusion of two rankings of rows."""
-    scores: dict[tuple[str, int], float] = {}
-    best: dict[tuple[str, int], Found] = {}
-    for ranking in (dense, lexical):
-        for place, item in enumerate(ranking, start=1):
-            key = (item["split"], item["row"])
-            scores[key] = scores.get(key, 0.0) + 1.0 / (FUSION + place)
-            best.setdefault(key, item)
-    order = sorted(scores, key=lambda key: (-scores[key], key))
-    return [{**best[key], "score": scores[key]} for key in order]
+def _found(files: Files, number: int, score: float, dense: Any, terms: dict[str, float]) -> Found:
+    split, row = files.key(number)
+    text = files.text(number)
+    return {
+        "split": split, "row": row, "piece": int(files.piece[number]), "text": text, "score": score,
+        "cosine": None if dense is None else float(dense[number]), "spans": marks.marked(text, terms), "best": marks.best_sentence(text, terms),
+    }  # fmt: skip

@@ -26,26 +26,17 @@ def load(workspace: Workspace, dataset: str) -> Vectors:
     """Raises ``NotFound`` for a dataset that is not there, or has no index that serves it as it is now."""
     import numpy as np
 
+    from engine.search.store import Files, is_whole
+
     record = workspace.datasets.get(dataset)
     found = workspace.indexes.find(dataset)
-    if found is None:
+    if found is None or not is_whole(Path(found.folder)):
         raise NotFound(f"“{record.name}” has no index yet.", f"Build it: index {record.name}")
     if found.fingerprint != record.fingerprint:
         raise NotFound(f"“{record.name}” changed after its index was built.", f"Bring it up to date: index {record.name}")
-    import lancedb
-
-    table = lancedb.connect(str(Path(found.folder))).open_table("passages").to_arrow().select(["split", "row", "piece", "text", "vector"])
-    order = {split: number for number, split in enumerate(record.splits)}
-    columns = [table[name].to_pylist() for name in ("split", "row", "piece", "text")]
-    sums: dict[tuple[int, int], Any] = {}
-    texts: dict[tuple[int, int], tuple[int, str]] = {}
-    matrix = np.asarray(table["vector"].combine_chunks().flatten()).reshape(len(table), -1)
-    for number, (split, row, piece, text) in enumerate(zip(*columns, strict=True)):
-        key = (order[split], row)
-        sums[key] = sums[key] + matrix[number] if key in sums else matrix[number]
-        texts[key] = min(texts.get(key, (piece, text)), (piece, text))
-    keys = sorted(sums)
-    means = np.stack([sums[key] for key in keys]).astype(np.float32)
-    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    names = list(record.splits)
-    return Vectors([(names[split], row) for split, row in keys], means, [texts[key][1] for key in keys])
+    files = Files(Path(found.folder))
+    # Passages lie in the order of the data, the pieces of a row side by side.
+    firsts = np.flatnonzero(files.piece == 0)
+    matrix = np.add.reduceat(np.asarray(files.vectors), firsts, axis=0)
+    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    return Vectors([files.key(number) for number in firsts.tolist()], matrix, [files.text(number) for number in firsts.tolist()])
