@@ -89,7 +89,7 @@ class Keep(Work):
         return self
 
     def work(self, job: JobContext) -> Result:
-        from engine.data.query import keep
+        from engine.data.keep import keep
 
         _free(job.workspace, self.name, self.query)
         record = keep(job, self.name, self.query)

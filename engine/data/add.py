@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data import rows, shape, sources, splits, steps, versions
 from engine.data.faults import FILE, LeftOut
-from engine.data.features import named_labels, words
+from engine.data.features import named_labels
 from engine.data.options import Options
 from engine.data.read import read
+from engine.data.shards import words
 from engine.errors import DataError
 from engine.paths import replace_folder
 from engine.store.datasets import DatasetRecord
@@ -88,7 +89,7 @@ def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, A
     found = {split: data for split, data in found.items() if len(data)}
     if not found:
         raise DataError(f"{source.text} holds no rows.", "There is nothing in it to add.")
-    features = {column: words(feature) for column, feature in next(iter(found.values())).features.items()}
+    features = {column: words(feature) for column, feature in next(iter(found.values())).features.to_dict().items()}
     given = options.columns or {}
     if missing := next(iter({role: column for role, column in given.items() if column not in features}), ""):
         shape.corrected(features, [], {missing: given[missing]})  # raises, naming the columns

@@ -1,24 +1,8 @@
-"""Columns in plain words, and class numbers as the names they stand for."""
+"""Class numbers as the names they stand for."""
 
 from __future__ import annotations
 
 from typing import Any
-
-
-def words(feature: Any) -> str:
-    """A column's type in plain words."""
-    kind = type(feature).__name__
-    if kind == "Value":
-        return {"large_string": "string", "large_binary": "binary", "string_view": "string"}.get(feature.dtype, str(feature.dtype))
-    if kind == "ClassLabel":
-        return "string"  # stored as the names, see ``named_labels``
-    if kind in ("List", "LargeList"):
-        return f"list of {words(feature.feature)}"
-    if isinstance(feature, dict):
-        return f"struct {{{', '.join(f'{name}: {words(inner)}' for name, inner in feature.items())}}}"
-    if isinstance(feature, list):
-        return f"list of {words(feature[0])}"
-    return kind.lower()
 
 
 def named_labels(data: Any) -> Any:

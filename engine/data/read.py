@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.data import casting, csvfile, media_folders, parts, sources, union
-from engine.data.features import words
+from engine.data.shards import words
 from engine.data.unpack import unpack
 from engine.errors import BitternError, DataError
 
@@ -130,7 +130,7 @@ def _differences(desk: Desk, ready: list[Part], cache: Path) -> DataError | None
         except Exception as error:
             full_disk(error)
             return None
-        columns[part.name] = {name: words(feature) for data in found.values() for name, feature in data.features.items()}
+        columns[part.name] = {name: words(feature) for data in found.values() for name, feature in data.features.to_dict().items()}
     return union.refusal(columns)
 
 

@@ -110,12 +110,16 @@ def feature_of(kind: pa.DataType) -> Any:
         return {kind.field(number).name: feature_of(kind.field(number).type) for number in range(kind.num_fields)}
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return {"feature": feature_of(kind.value_type), "_type": "LargeList" if pa.types.is_large_list(kind) else "List"}
+    if pa.types.is_fixed_size_list(kind):
+        return {"feature": feature_of(kind.value_type), "length": kind.list_size, "_type": "List"}
     names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
     known = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_temporal, pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
              pa.types.is_large_binary, pa.types.is_decimal)  # fmt: skip
     if kind in names or (any(test(kind) for test in known) and not pa.types.is_interval(kind)):
         said = {"date32[day]": "date32", "date64[ms]": "date64"}.get(str(kind), str(kind))
         return {"dtype": names.get(kind, said), "_type": "Value"}
+    if pa.types.is_null(kind):
+        return {"dtype": "null", "_type": "Value"}
     raise ValueError(str(kind))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -12,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 class _Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @abstractmethod
     def says(self) -> str:
         """The step in a few words, for a list."""
-        raise NotImplementedError
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

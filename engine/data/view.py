@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from engine.data import rows
-from engine.data.sql import ROW, Sql, quoted
+from engine.data.sql import ROW, SPLIT, Sql, quoted
 from engine.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def check_where(record: DatasetRecord, split: str, where: str) -> None:
     """Raises ``DataError`` that points into ``where``, without looking at a row."""
     if where.strip():
         with Sql([record]) as sql:
-            sql.plan(_statement(sql, record, split, where.strip()))
+            sql.plan(selecting(sql, record, split, where.strip()))
 
 
 def check_condition(where: str) -> bool:
@@ -122,7 +122,7 @@ def _numbers(view: View, cancel: CancelToken | None) -> np.ndarray[Any, Any]:
     import numpy as np
 
     with Sql([record]) as sql:
-        found = sql.table(_statement(sql, record, view.split, view.where, view.sort), cancel=cancel)
+        found = sql.table(selecting(sql, record, view.split, view.where, view.sort), cancel=cancel)
     numbers: np.ndarray[Any, Any] = found.column(0).to_numpy().astype(np.uint32 if record.splits[view.split] < 2**32 else np.int64)
     with _lock:
         _kept[key] = numbers
@@ -142,8 +142,10 @@ def _point(sql: Sql, statement: str, where: str) -> None:
         raise
 
 
-def _statement(sql: Sql, record: DatasetRecord, split: str, where: str, sort: Sort = ()) -> str:
-    statement = f"SELECT {ROW} FROM {quoted(record.name)}.{quoted(split)}"
+def selecting(sql: Sql, record: DatasetRecord, split: str, where: str, sort: Sort = ()) -> str:
+    """The statement that finds rows by a condition: their numbers in a split, or with no ``split`` the splits and the
+    numbers in all of them. Raises ``DataError`` that points into ``where``."""
+    statement = f"SELECT {ROW} FROM {quoted(record.name)}.{quoted(split)}" if split else f"SELECT {SPLIT}, {ROW} FROM {quoted(record.name)}"
     if where:
         statement += f" WHERE {condition(where)}"
         if not check_condition(where):

@@ -49,7 +49,7 @@ class Reader:
         """The ``k`` best rows, best first. ``mode``: dense, lexical, hybrid. ``where``: a SQL condition over the
         dataset's columns, kept before anything is ranked. ``rerank``: a cross-encoder that orders the best anew.
 
-        Raises ``NotFound`` with no index; ``WordsError`` for a condition that can't be read; ``DataError`` for one over
+        Raises ``NotFound`` with no index; ``DataError`` for a condition that can't be read, or one over
         data that changed since it was indexed.
         """
         index = self.index(dataset)

@@ -36,7 +36,7 @@ class Tables:
         self, folder: str, query: str, count: int, mode: str, cancel: CancelToken, where: str = "", dataset: Found | None = None
     ) -> list[Found]:  # fmt: skip
         """The best rows: ``split``, ``row``, ``piece``, ``text``, ``score``, ``cosine`` (None in a lexical search),
-        ``spans``, ``best``. Raises ``WordsError`` for a ``where`` that can't be read."""
+        ``spans``, ``best``. Raises ``DataError`` for a ``where`` that can't be read."""
         files = self._files(folder)
         allowed = self._allowed(files, where, dataset)
         lexical = files.words.scores(query) if mode != "dense" else None

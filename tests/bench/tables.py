@@ -30,7 +30,7 @@ def dataset(name: str, rows: int, make: Callable[[int, int], pa.Table]) -> Datas
     """``rows`` rows of ``make(start, count)``, in shards of a million and batches of a thousand as ``datasets`` writes them."""
     from datasets import Features
 
-    from engine.data.add import words
+    from engine.data.shards import words
 
     root = folder(name)
     split = root / "train"
@@ -56,7 +56,7 @@ def dataset(name: str, rows: int, make: Callable[[int, int], pa.Table]) -> Datas
         }
         write_json(split / "state.json", {"_data_files": [{"filename": file} for file in names], **state})
     said = json.loads((split / "dataset_info.json").read_text())["features"]
-    kinds = {column: words(feature) for column, feature in Features.from_dict(said).items()}
+    kinds = {column: words(feature) for column, feature in said.items()}
     size = sum(file.stat().st_size for file in split.iterdir())
     return DatasetRecord(name, "made", str(root), name, {"train": rows}, kinds, "table", {}, size)
 

@@ -48,7 +48,7 @@ def tickets(engine: Engine, tmp_path: Path) -> Engine:
 
 def test_every_step_says_what_it_did(tickets: Engine) -> None:
     says = {
-        "filter tickets amount < 45.5 and label <> 'c'": "tickets: 45 rows (train 36, test 9), classification: text → label. 5 of 50 rows are gone.",
+        "filter tickets amount < 45.5 and label <> 'c'": "tickets: 45 rows (train 37, test 8), classification: text → label. 5 of 50 rows are gone.",
         "map tickets long length(text) > 8": "“long” holds bool now.",
         "rename tickets text body": "classification: body → label",
         "cast tickets amount string": "“amount” holds string now.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from tests.fakes.adding import CSV, Bench, every, write
 from tests.fakes.follow import finish
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.engine import Engine
     from engine.events import Event
 

@@ -255,18 +255,15 @@ def test_the_test_split_takes_of_each_label_its_share(bench: Bench, tmp_path: Pa
     assert numbers == sorted(numbers)
 
 
-def test_a_new_version_leaves_the_old_rows_to_a_job(bench: Bench, tmp_path: Path) -> None:
+def test_a_new_version_leaves_the_old_rows_where_they_are(bench: Bench, tmp_path: Path) -> None:
     file = write(tmp_path / "k.csv", CSV)
     old = bench.add(file)
-    job = bench.workspace.jobs.add("train", {"base": "m", "on": "k"}, "train m", "compute")
-    bench.workspace.jobs.ask(job.id, "pause")
     write(file, CSV + "new,good\n")
     new = bench.add(file)
     assert len(every(new)) == 41 and len(every(old)) == 40, "both versions stand"
-    bench.workspace.jobs.ask(job.id, "cancel")
-    write(file, CSV + "newer,good\n" * 2)
-    last = bench.add(file)
-    assert [path.name for path in Path(last.folder).parent.iterdir()] == [last.fingerprint]
+    (Path(new.folder).parent / "left-by-a-kill").mkdir()
+    bench.add(file)
+    assert {path.name for path in Path(new.folder).parent.iterdir()} == {old.fingerprint, new.fingerprint}
 
 
 def test_a_job_goes_on_with_the_rows_it_began_with(bench: Bench, tmp_path: Path) -> None:

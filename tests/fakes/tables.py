@@ -20,13 +20,13 @@ def put(engine: Engine, name: str, splits: dict[str, dict[str, list[Any]]], fing
     """A dataset with these columns in each split, saved as an import saves it."""
     from datasets import Dataset
 
-    from engine.data.add import words
+    from engine.data.shards import words
 
     folder = engine.workspace.paths.datasets / name / fingerprint
     made = {split: Dataset.from_dict(columns) for split, columns in splits.items()}
     for split, data in made.items():
         data.save_to_disk(str(folder / split))
-    features = {column: words(feature) for column, feature in next(iter(made.values())).features.items()}
+    features = {column: words(feature) for column, feature in next(iter(made.values())).features.to_dict().items()}
     record = DatasetRecord(
         name, "columns", str(folder), fingerprint, {split: len(data) for split, data in made.items()}, features,
         more.get("shape", "table"), more.get("columns", {}), bytes=sum(file.stat().st_size for file in folder.rglob("*.arrow")),

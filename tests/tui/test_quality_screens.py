@@ -11,7 +11,7 @@ import pytest
 from tests.tui.test_flows import says, screen, until
 from tui.app import BitternApp
 from tui.messages import OpenView
-from tui.panels.datasets import DatasetDetail
+from tui.panels.rows import DatasetDetail
 from tui.screens.ask import AskScreen
 from tui.screens.map import MapScreen
 from tui.screens.quality import Groups, QualityScreen

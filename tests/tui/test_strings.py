@@ -103,6 +103,7 @@ class Page(App[None]):
 async def test_lists_titles_and_the_bar(strings: list[str]) -> None:
     async with StillApp().run_test(size=TALL) as pilot:
         app: Any = pilot.app
+        await app.settle(pilot)
         app.stock()
         detail, model, bar, box = (app.main.query_one(kind) for kind in (DatasetDetail, ModelDetail, TopBar, ChatBox))
         records = [DatasetRecord(text, text, "", str(n), {text: 1}, {text: text}, text, {text: text}, 1, text) for n, text in enumerate(strings)]
@@ -119,7 +120,7 @@ async def test_lists_titles_and_the_bar(strings: list[str]) -> None:
         app.action_go("jobs")
         await pilot.pause(0.1)
         assert screen_fits(app) >= len(strings)
-        app._open("dataset", DatasetDetail)
+        app._open("dataset", app.parts.dataset)
         await pilot.pause(0.05)
         for record, text in zip(app.catalog.datasets, strings, strict=True):
             app.catalog.dataset = app.catalog.model = text
@@ -132,7 +133,7 @@ async def test_lists_titles_and_the_bar(strings: list[str]) -> None:
             app.jobs.jobs["0"].title, app.jobs.jobs["0"].state = text, "running"
             bar.show_jobs(app.jobs)
             widget_fits(bar)
-        app._open("model", ModelDetail)
+        app._open("model", app.parts.model)
         for view in app.catalog.models:
             model.draw(view, used=True)
             harmless(str(model.query_one("#model-facts").render()), lines=True)
@@ -142,12 +143,13 @@ async def test_lists_titles_and_the_bar(strings: list[str]) -> None:
 async def test_a_job_and_its_log(strings: list[str]) -> None:
     async with StillApp().run_test(size=TALL) as pilot:
         app: Any = pilot.app
+        await app.settle(pilot)
         app.jobs.apply(events.JobQueued(job="1", title="\n".join(strings), verb="add"))
         for number, text in enumerate(strings):
             app.jobs.apply(events.JobLog(job="1", seq=number + 2, text=text))
         app.jobs.jobs["1"].summary = " ".join(strings)
         app.jobs.jobs["1"].error = {"message": strings[0], "hint": "".join(strings)}
-        app._open("job", JobDetail)
+        app._open("job", app.parts.job)
         await app.main.query_one(JobDetail).draw(app.jobs.jobs["1"])
         await pilot.pause(0.1)
         assert screen_fits(app) > 300

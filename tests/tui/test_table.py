@@ -174,8 +174,11 @@ async def test_what_is_taken_from_a_table(engine: Engine) -> None:
         assert at.app.clipboard == "row 1"
         await at.pilot.press("C")
         assert json.loads(at.app.clipboard) == {"text": "row 1", "label": "b", "n": 7}
-        await at.pilot.press("i", "q")
-        assert [message.line for message in at.of(RunLine)] == ["stats tickets", "sql"]
+        await at.pilot.press("q")
+        await until(lambda: at.app.screen is not at.app.main)
+        await at.pilot.press("escape")
+        await until(lambda: at.app.screen is at.app.main)
+        assert [message.line for message in at.of(RunLine)] == ["sql"]
         await at.line("f", "label = 'b'")
         await until(lambda: at.table.total == 125)
         await at.pilot.press("x")
@@ -209,12 +212,14 @@ async def test_labels_by_one_key_a_row(engine: Engine) -> None:
         await at.pilot.press("2", "enter")
         await until(lambda: at.detail.in_row)
         await at.pilot.press("1", "9", "l", "1", "u")
-        sent = [(message.verb, message.values) for message in at.of(RunVerb)]
+        sent = [(message.verb, {**message.values}) for message in at.of(RunVerb)]
+        versions = [values.pop("at", "") for _, values in sent]
         assert sent == [
-            ("label", {"address": "tickets/train/0", "value": "b", "at": "f1"}),
-            ("label", {"address": "tickets/train/1", "value": "a", "at": "f1"}),
+            ("label", {"address": "tickets/train/0", "value": "b"}),
+            ("label", {"address": "tickets/train/1", "value": "a"}),
             ("undo", {"dataset": "tickets"}),
         ]
+        assert versions[0] == "f1" and versions[1], "each names the rows it was read from"
         assert not bar.display
 
 
@@ -245,11 +250,12 @@ async def test_a_cell_is_edited(engine: Engine) -> None:
         page.query_one("#edited").text = "other"
         await at.pilot.press("ctrl+s")
         await until(lambda: len(at.of(RunVerb)) == 3)
-        where = {"column": "text", "at": "f1"}
-        assert [message.values for message in at.of(RunVerb)] == [
-            {"address": "notes/train/0", **where, "value": 'it\'s "new"'},
-            {"address": "notes/train/0", **where, "empty": True},
-            {"address": "notes/train/1", **where, "value": "other"},
+        sent = [{**message.values} for message in at.of(RunVerb)]
+        assert [values.pop("at") for values in sent][0] == "f1", "each names the rows it was read from"
+        assert sent == [
+            {"address": "notes/train/0", "column": "text", "value": 'it\'s "new"'},
+            {"address": "notes/train/0", "column": "text", "empty": True},
+            {"address": "notes/train/1", "column": "text", "value": "other"},
         ]
 
 
