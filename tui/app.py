@@ -225,6 +225,8 @@ class BitternApp(Roaming, Leaving, App[int]):
             panel.welcome("Ask about Bittern, or add your own data with /add FILE. For example:", ready=True)
         elif self.jobs.running() or self.jobs.waiting():
             panel.welcome("Getting the starter models… you can ask when this is done. Jobs shows how far it is.", ready=False)
+        elif any(model.talks for model in self.catalog.models):
+            panel.welcome("Add your own data with /add FILE and ask it, or type /setup to bring Bittern's guide.", ready=False)
         else:
             panel.welcome("There is no model to talk to yet. Type /setup to bring the starter models, or /pull NAME.", ready=False)
 

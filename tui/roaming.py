@@ -44,6 +44,8 @@ class Roaming(Base):
         # The app has these.
         def draw_mode(self) -> None: ...
 
+        async def draw_chat(self, changed: Any) -> None: ...
+
         async def verbs(self) -> list[tuple[str, str]]: ...
 
     def __init__(self) -> None:
@@ -111,7 +113,7 @@ class Roaming(Base):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing moves behind a dialog, nor before the panels are there."""
-        if action in ("go", "mode", "help") and (self.screen.is_modal or not self.furnished):
+        if action in ("go", "mode", "help", "box", "zoom", "back") and (not self.furnished or self.screen is not self.main):
             return False
         return super().check_action(action, parameters)
 
@@ -237,9 +239,12 @@ class Roaming(Base):
             screen = await self.bridge.call(lambda: screen_for(kind))
             self.push_screen(screen(self.bridge, name))
 
-    async def open_result(self, job_id: str) -> None:
-        """Open the whole screen that a job's answer points at, unless the person is busy with something else."""
+    async def job_answered(self, job_id: str) -> None:
+        """Put a job's answer where its beginning was told, and open the whole screen that it points at, unless the
+        person is busy with something else."""
         answer = await self.bridge.call(lambda: self.engine.result(job_id))
+        if message := self.chat.answered(job_id, answer.as_dict()):
+            await self.draw_chat([message])
         if answer.opens.partition(":")[0] in SCREENS and self.screen is self.main and not self.parts.box.text:
             await self.open_address(answer.opens)
 

@@ -89,7 +89,7 @@ class Talk:
         """A job is over: a word in the corner, or its error in the conversation."""
         if isinstance(event, events.JobFinished):
             self._app.notify(one_line(event.summary, 200), title=f"Job {event.job} is done", markup=False)
-            self._app.run_worker(self._app.open_result(event.job), exit_on_error=False)
+            self._app.run_worker(self._app.job_answered(event.job), exit_on_error=False)
         elif isinstance(event, events.JobFailed):
             go_on = "" if event.repairs else f"Go on with /resume {event.job}."
             repairs = [Repair(repair["label"], repair["line"]) for repair in event.repairs]

@@ -71,6 +71,17 @@ async def added(app: BitternApp, pilot: Pilot[Any], rows: Path) -> None:
     await until(lambda: app.catalog.find_dataset("tickets"))
 
 
+async def test_what_a_job_answers_takes_the_place_of_its_beginning(home: Path, rows: Path) -> None:
+    async with screen(home) as (app, pilot):
+        message = await says(app, pilot, f"/add {rows}")
+        await until(lambda: message.text.startswith("tickets: 250 rows"))
+        assert "Read as CSV" in message.result["body"], "how the file was read is told"
+        shown = app.parts.chat.query(".note .summary").last()
+        await until(
+            lambda: "tickets: 250 rows" in str(shown.render() if shown.is_mounted else app.parts.chat.query(".note .summary").last().render())
+        )
+
+
 async def test_a_wrong_word_is_pointed_at(home: Path) -> None:
     async with screen(home) as (app, pilot):
         message = await says(app, pilot, "/trian smollm2")

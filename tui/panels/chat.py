@@ -83,6 +83,8 @@ class ChatPanel(VerticalScroll):
             if entry is None:
                 entry = self._entries[message.number] = _entry(message)
                 await self.mount(entry)
+            elif message.kind == "note":
+                await entry.recompose()
             if message.kind == "answer":
                 answer: AnswerEntry = entry  # type: ignore[assignment]
                 await answer.follow()

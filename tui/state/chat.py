@@ -102,6 +102,15 @@ class ChatState:
         last = next((message for message in reversed(self.messages) if message.kind != "note"), None)
         return last.error.get("repairs", []) if last and last.kind == "error" else []
 
+    def answered(self, job: str, result: dict[str, Any]) -> Message | None:
+        """A job is done: its answer takes the place of the note that told its beginning."""
+        for message in reversed(self.messages):
+            if message.kind == "note" and message.result.get("data", {}).get("job") == job:
+                message.text = result.get("summary", "")
+                message.result = {**result, "data": {**result.get("data", {}), "job": job}}
+                return message
+        return None
+
     def typed(self) -> list[str]:
         """What the person said, oldest first."""
         return [message.text for message in self.messages if message.kind == "user"]

@@ -163,7 +163,7 @@ class NoteEntry(Vertical):
         elif result.get("table"):
             yield Static(_table(result["table"]), classes="table")
         if result.get("body"):
-            yield Markdown(clean(result["body"]), open_links=False)
+            yield Markdown(clean(result["body"]), open_links=False, parser_factory=words_only)
 
 
 class Repairs(OptionList):
