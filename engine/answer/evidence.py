@@ -105,8 +105,7 @@ def weigh(question: str, passages: Sequence[Passage], groups: Sequence[Sequence[
     for place, (passage, group) in enumerate(zip(passages, groups, strict=True)):
         best = 0.0
         found = []
-        for statement in group:
-            cosine = next(following)
+        for statement, cosine in _answering(group, [next(following) for _ in group]):
             own = words(statement.context)
             best = max(best, cosine)
             weight = cosine + 0.8 * share(own) + 0.2 * share(words(statement.before) - own) + 0.2 * fits(question, statement.text) - 0.05 * place
@@ -114,6 +113,20 @@ def weigh(question: str, passages: Sequence[Passage], groups: Sequence[Sequence[
         passage.candidates = sorted(found, key=lambda candidate: -candidate.weight)
         held = len(asked & words(passage.text)) / len(asked) if asked else 0.0
         passage.evidence = round(best + 0.5 * held, 4)
+
+
+def _answering(group: Sequence[Statement], cosines: Sequence[float]) -> list[tuple[Statement, float]]:
+    """The statements that can answer, each with its cosine. A question answers nothing: what it is near to goes to the
+    sentence after it. Where all are questions they stay, as near to nothing."""
+    found = []
+    lent = 0.0
+    for statement, cosine in zip(group, cosines, strict=True):
+        if statement.text.rstrip(" \"'”’)").endswith(("?", "？")):
+            lent = max(lent, cosine)
+        else:
+            found.append((statement, max(cosine, lent)))
+            lent = 0.0
+    return found or [(statement, 0.0) for statement in group]
 
 
 def _rarity(asked: frozenset[str], sentences: list[frozenset[str]]) -> Share:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from engine.jobs.context import JobContext
 
 NAME = "guide"
+PICTURE = re.compile(r"^!\[[^\]]*\]\([^)]*\)\n?", re.MULTILINE)
+"""A line of Markdown that shows a picture: nothing to search."""
 
 
 def guide_rows() -> list[dict[str, str]]:
@@ -25,7 +27,7 @@ def guide_rows() -> list[dict[str, str]]:
         text = page.read_text("utf-8")
         name = re.search(r"^# (.+)$", text, re.MULTILINE)
         for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-            title, _, body = section.partition("\n")
+            title, _, body = PICTURE.sub("", section).partition("\n")
             rows.append({"title": title.strip(), "page": name[1].strip() if name else page.name, "text": f"{title.strip()}: {body.strip()}"})
     return rows
 

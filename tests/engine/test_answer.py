@@ -151,6 +151,19 @@ def test_weak_evidence_is_nothing(question: str, text: str, cosine: float, answe
     assert found[0].answers is answers, (found[0].evidence, ENOUGH)
 
 
+def test_a_question_answers_nothing_but_what_stands_after_it_may() -> None:
+    asked = "How long does a new card take?"
+    passages = [
+        Passage("d/train/0", "How long does a new card take to come?", 1.0),
+        Passage("d/train/1", "How long does a card take? It comes within five days.", 1.0),
+    ]
+    groups = split(passages)
+    weigh(asked, passages, groups, [0.95 if "long" in s.text else 0.2 for group in groups for s in group])
+    assert not passages[0].answers, "the same question again is no answer"
+    assert passages[1].answers
+    assert passages[1].candidates[0].statement.text == "It comes within five days."
+
+
 def test_a_quote_is_found_however_the_row_spaces_it() -> None:
     text = "Herons stand\n  very still."
     assert find(text, "stand very still.") == (7, len(text))
