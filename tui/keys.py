@@ -42,6 +42,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("l 1–9", "label: each number gives its label and goes to the next row"),
             ("u U", "undo, redo"),
             ("x i q", "export, statistics, SQL"),
+            ("! m", "check for duplicates, leaks and doubtful labels; map"),
             ("Esc", "stops a filter that is being worked out"),
         ),
     ),

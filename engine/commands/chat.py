@@ -26,7 +26,8 @@ class Chat(Now):
     words = ("text",)
     rest = True
     streams = True
-    examples = ("chat Write a haiku about herons", "chat --model smollm2-tickets --temperature 0 Where is my card?")
+    examples = ("chat Write a haiku about herons", "chat --model smollm2-tickets --temperature 0 Where is my card?",
+                "chat --choices yes,no Is a heron a bird?")  # fmt: skip
     completes = {"model": "models"}
 
     text: str = Field(min_length=1, description="What to say")
@@ -40,13 +41,16 @@ class Chat(Now):
     repetition_penalty: float = Field(1.05, gt=0, description="Over 1: repeat less")
     max_tokens: int = Field(512, ge=1, description="The longest answer, in tokens")
     seed: int | None = Field(None, ge=0, description="The same seed gives the same answer")
+    choices: list[str] = Field([], description="The answer is one of these texts, to the letter: yes,no,unsure")
 
     def run(self, desk: Desk) -> Result:
         from engine.inference.protocol import Sampling
 
         workspace = desk.workspace
         session = self.session or workspace.recall("session", "main")
-        sampling = Sampling(self.temperature, self.top_p, self.top_k, self.min_p, self.repetition_penalty, self.max_tokens, self.seed)
+        sampling = Sampling(
+            self.temperature, self.top_p, self.top_k, self.min_p, self.repetition_penalty, self.max_tokens, self.seed, choices=tuple(self.choices)
+        )
         with desk.models.use(self.model) as backend:
             history: list[Message] = [
                 {"role": m.role, "content": m.text} for m in workspace.sessions.messages(session, 40) if m.facts.get("kind") != "ask"

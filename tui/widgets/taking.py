@@ -34,8 +34,10 @@ class Taking(Base):
         Binding("c", "copy", "Copy", show=False),
         Binding("C", "copy_row", "Copy row", show=False),
         Binding("x", "export", "Export"),
-        Binding("i", "stats", "Statistics"),
+        Binding("i", "run_on('stats')", "Statistics"),
         Binding("q", "sql", "SQL"),
+        Binding("exclamation_mark", "run_on('check')", "Check", key_display="!"),
+        Binding("m", "run_on('atlas')", "Map"),
     ]
 
     dataset: DatasetView | None
@@ -124,9 +126,10 @@ class Taking(Base):
                 where = ""
             self.post_message(FillBox(f"/export {self.look.dataset}/{self.look.split} " + (f"--where {quote}{where}{quote} " if where else "")))
 
-    def action_stats(self) -> None:
+    def action_run_on(self, verb: str) -> None:
+        """Run a Command on this dataset; its screen opens when it is done."""
         if self.dataset:
-            self.post_message(RunLine(f"stats {self.dataset.name}"))
+            self.post_message(RunLine(f"{verb} {self.dataset.name}"))
 
     def action_sql(self) -> None:
         self.post_message(RunLine("sql"))
