@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import threading
@@ -85,6 +86,8 @@ class Bridge:
         # The first table, curve and filter would otherwise wait for as long as their libraries take to load.
         for name in ("pyarrow", "textual_plotext", "duckdb"):
             importlib.import_module(name)
+        # What is loaded by now stays loaded: the collector need not walk it again, which would hold up the screen.
+        gc.freeze()
 
     # -- from the engine ---------------------------------------------------------------------------------------
 
