@@ -173,11 +173,13 @@ def _lasting(kind: pa.DataType, expression: str, name: str) -> pa.DataType:
     if pa.types.is_decimal(kind) and "decimal" not in expression.lower():
         # DuckDB reads 1.5 as a decimal; people and models mean a number.
         return pa.float64() if kind.scale else pa.int64()
+    said = "nothing but empty cells" if pa.types.is_null(kind) else ""
     try:
         feature_of(kind)
     except ValueError:
-        said = "nothing but empty cells" if pa.types.is_null(kind) else f"values of the type {kind}"
-        raise DataError(f"“{name}” would hold {said}, which has no type to keep.", "Say which type you mean: CAST(… AS VARCHAR).") from None
+        said = f"values of the type {kind}"
+    if said:
+        raise DataError(f"“{name}” would hold {said}, which has no type to keep.", "Say which type you mean: CAST(… AS VARCHAR).")
     return kind
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.devices import cores
 from engine.errors import ModelError
 from engine.inference.guard import neutralise
-from engine.inference.protocol import SMALL, Facts, Message, Sampling, Usage
+from engine.inference.protocol import SMALL, Facts, Message, Sampling, Usage, decoding_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ class LlamaCpp:
                 if text := choice.get("delta", {}).get("content"):
                     usage.first_token = usage.first_token or time.monotonic() - began
                     usage.completion_tokens += 1
-                    usage.rate = (usage.completion_tokens - 1) / max(1e-6, time.monotonic() - began - usage.first_token)
+                    usage.rate = decoding_rate(usage.completion_tokens, time.monotonic() - began - usage.first_token)
                     yield text
                 if choice.get("finish_reason"):
                     usage.finish = choice["finish_reason"]

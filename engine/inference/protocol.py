@@ -35,9 +35,15 @@ class Sampling:
         return {**asdict(self), "stop": list(self.stop), "choices": list(self.choices)}
 
 
+def decoding_rate(tokens: int, seconds: float) -> float:
+    """Tokens a second, ``seconds`` after the first of ``tokens``; 0 for less than a twentieth of a second."""
+    return (tokens - 1) / seconds if tokens > 1 and seconds > 0.05 else 0.0
+
+
 @dataclass(slots=True)
 class Usage:
-    """Figures of one answer. Times in seconds; ``rate`` in decoded tokens a second, the first one left out;
+    """Figures of one answer. Times in seconds; ``rate`` in decoded tokens a second, the first one left out (0 where
+    that took too short to measure);
     ``cached`` is how many prompt tokens were already computed; ``finish`` is stop, length or cancel."""
 
     prompt_tokens: int = 0

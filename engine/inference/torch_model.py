@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.devices import bf16_pays, set_torch_threads, torch_device
 from engine.errors import ModelError
 from engine.inference.llamacpp import too_long
-from engine.inference.protocol import SMALL
+from engine.inference.protocol import SMALL, decoding_rate
 from engine.models.load import attach, load_causal
 
 if TYPE_CHECKING:
@@ -175,5 +175,5 @@ class TorchModel:
         self._cached = (self._active, tokens[: self._cache.get_seq_length()])
         made = len(tokens) - prompt
         finish = "cancel" if cancel.asked else "stop" if tokens and tokens[-1] == self._tokenizer.eos_token_id else "length"
-        rate = (made - 1) / max(1e-6, took - first) if made > 1 else 0.0
+        rate = decoding_rate(made, took - first)
         return {"prompt_tokens": prompt, "cached": reused, "completion_tokens": made, "first_token": first, "rate": rate, "finish": finish}
