@@ -1,7 +1,6 @@
 """Pictures and sounds in rows: their facts, and as much of them as a screen can show.
 
-Decoding needs Pillow (the extra ``images``) or soundfile (the extra ``audio``; plain wav works without it). What is broken,
-too large or not readable here comes back as :class:`Unshown`, never as an error of the row.
+What is broken, too large or not readable here comes back as :class:`Unshown`, never as an error of the row.
 """
 
 from __future__ import annotations
@@ -145,10 +144,8 @@ def _is_picture(data: bytes) -> bool:
 
 
 def _picture(column: str, name: str, data: bytes) -> Picture:
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise _Refused("To see pictures, install the extra “images”.", "pip install 'bittern[images]'") from None
+    from PIL import Image, ImageOps
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -182,12 +179,8 @@ def _on_grey(image: Any) -> Any:
 
 
 def _sound(column: str, name: str, data: bytes) -> Sound:
-    try:
-        import soundfile
-    except ImportError:
-        if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-            return _wave(column, name, data)
-        raise _Refused("To hear of more than wav, install the extra “audio”.", "pip install 'bittern[audio]'") from None
+    import soundfile
+
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as sound:
             rate, channels, frames = int(sound.samplerate), int(sound.channels), int(sound.frames)
@@ -199,31 +192,6 @@ def _sound(column: str, name: str, data: bytes) -> Sound:
             return Sound(column, name, len(data), str(sound.format), frames / rate, rate, channels, peaks)
     except (RuntimeError, ValueError, OSError, TypeError) as error:
         raise _Refused(f"It is no picture or sound that can be read: {_short(error)}") from None
-
-
-def _wave(column: str, name: str, data: bytes) -> Sound:
-    """A plain wav file, by the standard library."""
-    import wave
-
-    import numpy as np
-
-    try:
-        with wave.open(io.BytesIO(data)) as sound:
-            rate, channels, frames, width = sound.getframerate(), sound.getnchannels(), sound.getnframes(), sound.getsampwidth()
-            if rate <= 0 or frames <= 0 or channels <= 0:
-                raise _Refused("There is no sound in it.")
-            if frames / rate > MOST_SECONDS:
-                raise _Refused(f"It is too long to draw: {frames / rate / 60:.0f} minutes, {rate:,} Hz.")
-            if width not in (1, 2, 4):
-                raise _Refused(f"To draw {width * 8}-bit wav, install the extra “audio”.", "pip install 'bittern[audio]'")
-            raw = np.frombuffer(sound.readframes(frames), dtype={1: "u1", 2: "<i2", 4: "<i4"}[width])
-    except (wave.Error, EOFError, ValueError) as error:
-        raise _Refused(f"The sound is damaged: {_short(error)}") from None
-    samples = (raw.astype("float32") - (128 if width == 1 else 0)) / float(1 << (8 * width - 1))
-    samples = samples[: len(samples) // channels * channels].reshape(-1, channels)
-    step = max(1, -(-len(samples) // BINS))
-    peaks = _peaks(samples[start : start + step] for start in range(0, len(samples), step))
-    return Sound(column, name, len(data), "WAV", frames / rate, rate, channels, peaks)
 
 
 def _peaks(blocks: Iterator[np.ndarray[Any, Any]]) -> list[tuple[float, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,6 @@ def huge_png(side: int) -> bytes:
 
 
 def test_a_picture_has_its_facts_and_pixels(engine: Engine) -> None:
-    pytest.importorskip("PIL")
     small, wide, clear = shown(
         engine,
         {"bytes": png(8, 4), "path": "a/cat.png"},
@@ -52,7 +50,6 @@ def test_a_picture_has_its_facts_and_pixels(engine: Engine) -> None:
 
 
 def test_a_sound_has_its_facts_and_form(engine: Engine) -> None:
-    pytest.importorskip("soundfile")
     (sound,) = shown(engine, {"bytes": wav(0.5, 8000, 2), "path": "tone.wav"})
     assert isinstance(sound, Sound)
     assert (sound.seconds, sound.rate, sound.channels, sound.format) == (0.5, 8000, 2, "WAV")
@@ -61,27 +58,7 @@ def test_a_sound_has_its_facts_and_form(engine: Engine) -> None:
     assert all(-1 <= low <= high <= 1 for low, high in sound.peaks)
 
 
-@pytest.mark.parametrize("width", [1, 2])
-def test_plain_wav_needs_no_library(engine: Engine, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setitem(sys.modules, "soundfile", None)
-    sound, other = shown(engine, {"bytes": wav(0.25, 4000, 1, width), "path": "a.wav"}, {"bytes": b"fLaC0000", "path": "a.flac"})
-    assert isinstance(sound, Sound)
-    assert (sound.seconds, sound.rate, sound.channels) == (0.25, 4000, 1)
-    assert max(high for _, high in sound.peaks) > 0.9
-    assert isinstance(other, Unshown)
-    assert "bittern[audio]" in other.hint
-
-
-def test_without_pillow_it_says_how_to_get_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    (picture,) = shown(engine, {"bytes": b"\x89PNG\r\n\x1a\n....", "path": "a.png"})
-    assert isinstance(picture, Unshown)
-    assert "bittern[images]" in picture.hint
-
-
 def test_what_is_broken_is_told_and_nothing_else_suffers(engine: Engine) -> None:
-    pytest.importorskip("PIL")
-    pytest.importorskip("soundfile")
     cut, odd, empty, nothing = shown(
         engine,
         {"bytes": png(300, 300)[:60], "path": "cut.png"},
@@ -97,7 +74,6 @@ def test_what_is_broken_is_told_and_nothing_else_suffers(engine: Engine) -> None
 
 
 def test_a_bomb_is_refused_before_it_is_unfolded(engine: Engine) -> None:
-    pytest.importorskip("PIL")
     large, bomb = shown(engine, {"bytes": huge_png(9000), "path": "large.png"}, {"bytes": huge_png(60_000), "path": "bomb.png"})
     assert isinstance(large, Unshown) and "pixels" in large.why
     assert isinstance(bomb, Unshown) and "pixels" in bomb.why
@@ -127,8 +103,6 @@ def test_rows_without_media_and_rows_that_are_not_there(engine: Engine) -> None:
 
 
 def test_the_public_pictures_and_sounds(engine: Engine, data: Path) -> None:
-    pytest.importorskip("PIL")
-    pytest.importorskip("soundfile")
     pictures = sorted((data / "img-signdigits" / "test").glob("*.JPG"))[:3]
     sounds = sorted((data / "aud-fsdd" / "test").glob("*.wav"))[:3]
     found = shown(engine, *({"bytes": file.read_bytes(), "path": str(file)} for file in (*pictures, *sounds)))

@@ -7,8 +7,6 @@ import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.fakes.pictures import png, put_media, wav
 from tests.fakes.tables import put
 from tests.tui.test_flows import until
@@ -335,7 +333,6 @@ async def test_json_is_a_tree_and_a_conversation_has_turns(engine: Engine) -> No
 
 
 async def test_a_picture_and_a_sound_are_drawn(engine: Engine) -> None:
-    pytest.importorskip("PIL")
     put_media(engine, "pictures", "file", [{"bytes": png(40, 20), "path": "a.png"}, {"bytes": wav(), "path": "b.wav"}, {"bytes": b"?", "path": "c"}])
     async with desk(engine, "pictures", (80, 24)) as at:
         await at.pilot.press("enter")
