@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -65,8 +69,65 @@ def bf16_pays() -> bool:
 
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
+    return cpu_bf16()
+
+
+def cpu_bf16() -> bool:
+    """Whether the CPU computes in bfloat16 itself."""
     try:
         flags = next((line for line in Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines() if line.startswith("flags")), "")
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of a memory: of the machine (``name`` is “RAM”) or of a GPU. ``free`` is what a new process could have."""
+
+    name: str
+    total: int
+    free: int
+
+
+def memory() -> Memory:
+    """The machine's memory, within what its control group may use. Caches that can be dropped count as free."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    total, free = int(found.total), int(found.available)
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        with suppress(OSError, ValueError):
+            most = int((Path("/sys/fs/cgroup") / limit).read_text("ascii"))
+            if most < total:
+                total, free = most, min(free, max(0, most - int((Path("/sys/fs/cgroup") / used).read_text("ascii"))))
+    return Memory("RAM", total, free)
+
+
+def gpu_memory() -> list[Memory]:
+    """The memory of each NVIDIA GPU, by ``nvidia-smi``: torch is not loaded for the question. Untested: there is no GPU here."""
+    if (program := shutil.which("nvidia-smi")) is None:
+        return []
+    words = [program, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        lines = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = [[part.strip() for part in line.rsplit(",", 2)] for line in lines]
+    return [Memory(name, int(total) << 20, int(free) << 20) for name, total, free in found if total.isdigit() and free.isdigit()]
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had resident so far, in bytes."""
+    with suppress(OSError, ValueError, StopIteration):
+        # Unlike ru_maxrss this starts anew in a forked child.
+        line = next(line for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engine.errors import ModelError, NotFound
 from engine.inference.hosted import Hosted
@@ -24,6 +24,25 @@ if TYPE_CHECKING:
 
 ROOM = 2
 """Bases kept loaded; the least recently used one goes first."""
+
+
+EngineName = Literal["llamacpp", "transformers", "endpoint"]
+
+
+def engine_of(record: ModelRecord, base: ModelRecord | None = None) -> EngineName:
+    """What runs a model that chats; ``base`` is that of an adapter.
+
+    An engine that was chosen for the model (``facts["engine"]``) goes first where its files are there; then llama.cpp
+    for a GGUF, and transformers for the rest.
+    """
+    whole = base or record
+    if record.kind == "endpoint" or whole.kind == "endpoint":
+        return "endpoint"
+    if whole.facts.get("engine") == "transformers" and whole.folder:
+        return "transformers"
+    if base is not None:
+        return "transformers"
+    return "llamacpp" if record.gguf else "transformers"
 
 
 class ModelPool:
@@ -94,14 +113,12 @@ class ModelPool:
 
     def _open(self, record: ModelRecord) -> Backend:
         with self._lock:
-            if record.kind == "adapter":
-                folder, adapter = resolve(self._workspace, record)
-                # An adapter trained again under its name is another adapter.
-                return Hosted(record.name, self._host(self._workspace.models.get(record.base), folder), str(adapter), record.created)
-            if record.gguf:
+            base = self._workspace.models.get(record.base) if record.base else None
+            if engine_of(record, base) == "llamacpp":
                 return self._llamacpp(record)
-            folder, _ = resolve(self._workspace, record)
-            return Hosted(record.name, self._host(record, folder))
+            folder, adapter = resolve(self._workspace, record)
+            # An adapter trained again under its name is another adapter.
+            return Hosted(record.name, self._host(base or record, folder), str(adapter or ""), record.created if adapter else "")
 
     def _llamacpp(self, record: ModelRecord) -> Backend:
         from engine.inference.llamacpp import LlamaCpp
