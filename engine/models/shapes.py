@@ -77,11 +77,11 @@ def from_numbers(parameters: int, layers: int = 0, width: int = 0, vocabulary: i
     """A shape from bare numbers. Without depth and width these follow from ``12 · layers · width²`` parameters
     (Kaplan et al. 2020, §2.1) at the usual 96 units of width a layer."""
     if not layers or not width:
-        layers = max(1, round((parameters / 12 / 96**2) ** (1 / 3)))
-        width = max(64, round((parameters / 12 / layers) ** 0.5 / 64) * 64)
+        layers = max(1, int((0.75 * parameters / 12 / 96**2) ** (1 / 3)))
+        width = max(64, int((0.75 * parameters / 12 / layers) ** 0.5) // 64 * 64)
     vocabulary = min(vocabulary, parameters // (4 * width))  # no more than a quarter of a small model is its vocabulary
     found = replace(_plain("", layers, width, 4 * width, vocabulary, context), known=False)
-    return replace(found, vectors=max(0, (parameters - found.embeddings - layers * 12 * width**2) // layers))
+    return replace(found, vectors=max(0, (parameters - found.embeddings) // layers - 12 * width**2))
 
 
 def _first(config: Config, *names: str, otherwise: Any = 0) -> Any:
