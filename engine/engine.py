@@ -203,6 +203,18 @@ class Engine:
 
         return common(self.workspace.datasets.get(dataset), column, count)
 
+    def nulls(self, dataset: str) -> dict[str, int]:
+        """How many values of each column are empty, over all splits."""
+        from engine.data.stats import nulls
+
+        return nulls(self.workspace.datasets.get(dataset))
+
+    def matching(self, dataset: str, where: str) -> dict[str, int]:
+        """How many rows of each split fit ``where``; a split without any is left out. Looks at every row. Raises ``DataError``."""
+        from engine.data.view import matching
+
+        return matching(self.workspace.datasets.get(dataset), where)
+
     def token(self) -> CancelToken:
         """What stops a :meth:`view` that is being made."""
         return CancelToken()

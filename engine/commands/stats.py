@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 class Stats(Work):
-    """Statistics over all rows: types, empty and different values, quantiles, histograms, frequent values, lengths of texts,
-    labels in each split, languages. Computed once for a version of a dataset; asked again, they are there at once.
+    """Statistics over all rows, or those of one split: types, empty and different values, quantiles, histograms, frequent
+    values, lengths of texts, labels in each split, languages. Fields of structs are columns of their own (`a.b`); of
+    conversations there are the turns, who speaks, the system prompts and the last answers.
 
+    Computed once for a version of a dataset; asked again, they are there at once.
     Languages are guessed from about a thousand rows. From five million rows on, quantiles and the number of different values
     are estimates.
     """
@@ -29,36 +31,46 @@ class Stats(Work):
     effect = "compute"
     words = ("dataset",)
     completes = {"dataset": "datasets", "tokens": "models"}
-    examples = ("stats tickets", "stats tickets --tokens smollm2")
+    examples = ("stats tickets", "stats tickets --split test", "stats tickets --tokens smollm2")
 
     dataset: str = Field("", description="Which dataset (the one in use)")
+    split: str = Field("", description="Only the rows of this split; those of all splits together otherwise")
     tokens: str = Field("", description="Count the tokens of texts too, as this model counts them")
     again: bool = Field(False, description="Compute them anew")
 
     def prepare(self, desk: Desk) -> Stats:
         from engine.commands.search import chosen
+        from engine.data.rows import check_split
 
         if self.tokens:
             _tokenizer_file(desk.workspace.models.get(self.tokens))
-        return self.model_copy(update={"dataset": chosen(desk, self.dataset).name})
+        record = chosen(desk, self.dataset)
+        if self.split:
+            check_split(record, self.split)
+        return self.model_copy(update={"dataset": record.name})
 
     def ready(self, desk: Desk) -> Result | None:
         from engine.data.stats import cached
 
-        found = None if self.again else cached(desk.workspace.datasets.get(self.dataset), self.tokens)
+        found = None if self.again else cached(desk.workspace.datasets.get(self.dataset), self.tokens, self.split)
         return told(found) if found else None
 
     def opens(self, job: str) -> str:  # noqa: ARG002
-        return f"stats:{self.dataset}"
+        return screen(self.dataset, self.split)
 
     def work(self, job: JobContext) -> Result:
         from engine.data.stats import compute, forget
 
         record = job.workspace.datasets.get(self.dataset)
         if self.again:
-            forget(record)
+            forget(record, self.split)
         count = _counter(job.workspace.models.get(self.tokens)) if self.tokens else None
-        return told(compute(job, record, self.tokens, count))
+        return told(compute(job, record, self.tokens, count, self.split))
+
+
+def screen(dataset: str, split: str) -> str:
+    """What the statistics open."""
+    return f"stats:{dataset}/{split}" if split else f"stats:{dataset}"
 
 
 def told(stats: dict[str, Any]) -> Result:
@@ -76,6 +88,8 @@ def told(stats: dict[str, Any]) -> Result:
     table = Table(["column", "kind", "empty", "different", "least", "mean", "most", "frequent"], rows)
     lines = [f"- {cell(split, 30)}: {_shares(values)}" for split, values in stats["balance"].get("splits", {}).items()]
     for column in stats["columns"]:
+        if column["kind"] == "chat" and column.get("figures"):
+            lines.append(f"- {cell(column['name'], 30)}: {_chat(stats, column)}")
         if spoken := column.get("language", {}).get("languages"):
             said = ", ".join(f"{item['language']} {item['count']:,}" for item in spoken[:5])
             lines.append(f"- {cell(column['name'], 30)}: languages of {column['language']['sample']:,} rows: {said}")
@@ -85,8 +99,30 @@ def told(stats: dict[str, Any]) -> Result:
             lines.append(
                 f"- {cell(column['name'], 30)}: tokens of {stats['tokens']} over {part}: median {q['0.5']:g}, 95% {q['0.95']:g}, most {tokens['max']:,}"
             )
-    summary = f"{stats['dataset']}: {stats['rows']:,} rows, {len(stats['columns'])} columns. Lengths stand for texts (characters) and lists."
-    return Result(summary, stats, table, body="\n".join(lines), opens=f"stats:{stats['dataset']}")
+    if left := stats["parts_left_out"]:
+        lines.append(f"- {left:,} more fields of structs were not measured.")
+    own = [column for column in stats["columns"] if "part_of" not in column]
+    splits = f" (all splits together: {', '.join(stats['splits'])})" if len(stats["splits"]) > 1 and not stats["split"] else ""
+    place = f"{stats['dataset']}/{stats['split']}" if stats["split"] else stats["dataset"]
+    summary = (
+        f"{place}: {stats['rows']:,} rows{splits}, {len(own)} columns. Lengths stand for texts (characters), lists and conversations (messages)."
+    )
+    return Result(summary, stats, table, body="\n".join(lines), opens=screen(stats["dataset"], stats["split"]))
+
+
+def _chat(stats: dict[str, Any], column: dict[str, Any]) -> str:
+    """What is known of the conversations in a column, in a line."""
+    part = {item["name"].removeprefix(f"{column['name']}."): item for item in stats["columns"] if item.get("part_of") == column["name"]}
+    said = ", ".join(f"{cell(role['role'], 20)} {role['messages']:,}" for role in column["roles"][:6])
+    told = [f"messages by role: {said}" if said else "nobody speaks"]
+    if turns := part.get("turns", {}).get("figures"):
+        told.append(f"turns {number(turns['mean'])} on average, at most {turns['max']:,}")
+    if "system" in part:
+        share = (stats["rows"] - part["system"]["nulls"]) / max(1, stats["rows"])
+        told.append(f"{share:.1%} have a system prompt")
+    if answers := part.get("last_answer", {}).get("figures"):
+        told.append(f"last answer {answers['quantiles']['0.5']:g} characters (median), at most {answers['max']:,}")
+    return "; ".join(told)
 
 
 def number(value: Any) -> str:

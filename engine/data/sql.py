@@ -105,6 +105,11 @@ class Sql:
                 reader.close()
                 del reader
 
+    def types(self, table: str) -> list[tuple[str, Any]]:
+        """The columns of a table, each with DuckDB's type: ``str`` of it is its SQL, ``children`` what it is made of."""
+        found = self._connection.sql(f"SELECT * FROM {table} LIMIT 0")
+        return list(zip(found.columns, found.types, strict=True))
+
     def plan(self, statement: str) -> None:
         """Read and bind a ``SELECT`` without running it. Raises ``DataError``."""
         with self._running(statement, None, 0):

@@ -1,4 +1,4 @@
-"""Statistics over all rows of a dataset, computed by DuckDB and kept beside the rows they are of.
+"""Statistics over all rows of a dataset or of one split, computed by DuckDB and kept beside the rows they are of.
 
 Everything is one JSON object with stable keys. A bar of a histogram counts the rows with ``edges[i] < OF <= edges[i + 1]``,
 where ``of`` is SQL, so that a bar and the condition that selects its rows always agree.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.language import languages
-from engine.data.rows import plain
-from engine.data.sql import ROW, SPLIT, Sql, quoted
+from engine.data.measured import columns as measured
+from engine.data.measured import number_of, roles
+from engine.data.rows import open_folder, plain, split_folder
+from engine.data.sql import ROW, SPLIT, Sql, quoted, text
 from engine.paths import write_json
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
 
-VERSION = 1
+VERSION = 2
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 HUGE = 5_000_000
 """From this many rows on, distinct values and quantiles are estimates, and are said to be."""
@@ -33,51 +34,71 @@ BINS, TOP, VALUE, SAMPLE, TOKEN_ROWS = 20, 20, 500, 1000, 200_000
 WORDY = 15
 """Characters on average from which a column of strings is text, which has a language, unless few of them are different."""
 
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE")
 
-
-def cached(record: DatasetRecord, tokens: str = "") -> dict[str, Any] | None:
+def cached(record: DatasetRecord, tokens: str = "", split: str = "") -> dict[str, Any] | None:
     """What was computed before for these very rows."""
     try:
-        found: dict[str, Any] = json.loads(_file(record, tokens).read_text("utf-8"))
+        found: dict[str, Any] = json.loads(_file(record, tokens, split).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return found if (found.get("version"), found.get("fingerprint")) == (VERSION, record.fingerprint) else None
 
 
-def compute(job: JobContext, record: DatasetRecord, tokens: str = "", count: Callable[[list[str]], list[int]] | None = None) -> dict[str, Any]:
-    """The statistics of all rows, and keep them. ``count`` says how many tokens of the model ``tokens`` each text has.
+def compute(
+    job: JobContext, record: DatasetRecord, tokens: str = "", count: Callable[[list[str]], list[int]] | None = None, split: str = ""
+) -> dict[str, Any]:
+    """The statistics of all rows, or of those of one ``split``, and keep them. ``count`` says how many tokens of the model
+    ``tokens`` each text has.
 
     Raises ``DataError``, ``Stopped``.
     """
-    found = cached(record) or _measure(job, record)
-    write_json(_file(record), found)
+    found = cached(record, split=split) or _measure(job, record, split)
+    write_json(_file(record, "", split), found)
     if count is not None:
         found = {**found, "tokens": tokens}
         with Sql([record]) as sql:
             for column in found["columns"]:
                 if column["kind"] == "text":
-                    column["tokens"] = _tokens(job, sql, record, column, count)
-        write_json(_file(record, tokens), found)
+                    column["tokens"] = _tokens(job, sql, _table(record, split), column, found["rows"], count)
+        write_json(_file(record, tokens, split), found)
     return found
 
 
-def forget(record: DatasetRecord) -> None:
-    """Let go of what was computed."""
-    for file in Path(record.folder).glob("stats*.json"):
-        file.unlink()
+def forget(record: DatasetRecord, split: str = "") -> None:
+    """Let go of what was computed for all splits together, or for one."""
+    own = _file(record, "", split)
+    for file in [own, *own.parent.glob(f"{own.stem}-*.json")]:
+        file.unlink(missing_ok=True)
 
 
-def _file(record: DatasetRecord, tokens: str = "") -> Path:
-    return Path(record.folder) / (f"stats-{tokens}.json" if tokens else "stats.json")
+def nulls(record: DatasetRecord) -> dict[str, int]:
+    """How many values of each column are empty, over all splits: from what was computed, or as Arrow counts them, from
+    the headers of its batches. Raises ``DataError``."""
+    if found := cached(record):
+        return {column["name"]: column["nulls"] for column in found["columns"] if "part_of" not in column}
+    counted = dict.fromkeys(record.features, 0)
+    for split in record.splits:
+        table = open_folder(split_folder(record, split)).table()
+        for name in table.column_names:
+            counted[name] = counted.get(name, 0) + int(table.column(name).null_count)
+    return counted
 
 
-def _measure(job: JobContext, record: DatasetRecord) -> dict[str, Any]:
+def _file(record: DatasetRecord, tokens: str = "", split: str = "") -> Path:
+    # A split's name has no dash, so no two of these are the same.
+    own = f"stats@{split}" if split else "stats"
+    return Path(record.folder) / (f"{own}-{tokens}.json" if tokens else f"{own}.json")
+
+
+def _table(record: DatasetRecord, split: str) -> str:
+    return f"{quoted(record.name)}.{quoted(split)}" if split else f"main.{quoted(record.name)}"
+
+
+def _measure(job: JobContext, record: DatasetRecord, split: str) -> dict[str, Any]:
     began = time.monotonic()
-    table = f"main.{quoted(record.name)}"
+    table, rows = _table(record, split), record.splits[split] if split else record.rows
     with Sql([record]) as sql:
-        kinds = sql.table(f"SELECT column_name, column_type FROM (DESCRIBE {table})").to_pylist()
-        columns = [_column(item["column_name"], item["column_type"]) for item in kinds if item["column_name"] not in (SPLIT, ROW)]
+        columns, left_out = measured(sql, table)
         steps, done = len(columns) + 2, 0
 
         def step(note: str) -> None:
@@ -87,65 +108,39 @@ def _measure(job: JobContext, record: DatasetRecord) -> dict[str, Any]:
             done += 1
 
         step("counting")
-        _aggregate(job, sql, table, columns, record.rows)
+        _aggregate(job, sql, table, columns, rows)
         step("histograms")
         _histograms(job, sql, table, columns)
         for column in columns:
             step(column["name"])
-            _values(job, sql, table, column, record.rows)
+            _values(job, sql, table, column, rows)
             if column["kind"] == "text":
-                column["language"] = languages(_sample(job, sql, table, column["name"], record.rows))
-        balance = _balance(job, sql, table, record, columns)
+                column["language"] = languages(_sample(job, sql, table, column["sql"], rows))
+            elif column["kind"] == "chat":
+                column["roles"] = roles(job, sql, table, column)
+        balance = _balance(job, sql, table, record, columns, split)
     job.progress(steps, steps, "steps")
     for column in columns:
         column.pop("value")
     return {
-        "version": VERSION, "dataset": record.name, "fingerprint": record.fingerprint, "rows": record.rows, "splits": record.splits,
-        "columns": columns, "balance": balance, "tokens": "", "seconds": round(time.monotonic() - began, 3),
+        "version": VERSION, "dataset": record.name, "fingerprint": record.fingerprint, "split": split, "rows": rows, "splits": record.splits,
+        "columns": columns, "parts_left_out": left_out, "balance": balance, "tokens": "", "seconds": round(time.monotonic() - began, 3),
     }  # fmt: skip
-
-
-def _column(name: str, kind: str) -> dict[str, Any]:
-    """What a column is, and ``of``: the SQL of the number that its quantiles and its histogram are of."""
-    of, base = quoted(name), kind.partition("(")[0]
-    column: dict[str, Any] = {"name": name, "type": kind, "kind": "other", "of": "", "value": of}
-    if kind.endswith("]"):
-        return {**column, "kind": "list", "of": f"len({of})"}
-    if base in _NUMBERS or base == "DECIMAL":
-        # Not-a-number and infinities are counted apart: they would spoil every figure.
-        value = f"(CASE WHEN isfinite({of}) THEN {of} END)" if base in ("FLOAT", "DOUBLE") else of
-        return {**column, "kind": "number", "of": of, "value": value}
-    if base in ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"):
-        return {**column, "kind": "time", "of": f"epoch({of})"}
-    if base in ("VARCHAR", "JSON"):
-        return {**column, "kind": "string", "of": f"length({of})"}
-    if base == "BLOB":
-        return {**column, "kind": "bytes", "of": f"octet_length({of})"}
-    if base == "BOOLEAN":
-        return {**column, "kind": "boolean"}
-    if kind.startswith("STRUCT") and re.search(r"\bbytes\"? BLOB", kind):
-        return {**column, "kind": "bytes", "of": f"octet_length({of}.bytes)"}
-    return {**column, "kind": "struct" if base.startswith("STRUCT") else "other"}
-
-
-def _measured(column: dict[str, Any]) -> str:
-    """The number that is measured, as SQL: a column's value, or its length."""
-    return str(column["value"] if column["kind"] == "number" else column["of"])
 
 
 def _aggregate(job: JobContext, sql: Sql, table: str, columns: list[dict[str, Any]], rows: int) -> None:
     quantile = "approx_quantile" if rows >= HUGE else "quantile_cont"
     parts = ["count(*) AS rows"]
     for number, column in enumerate(columns):
-        parts.append(f"count({quoted(column['name'])}) AS n{number}")
+        parts.append(f"count({column['sql']}) AS n{number}")
         if not column["of"]:
             continue
-        of = _measured(column)
+        of = number_of(column)
         wide = f"{of}::DOUBLE" if column["kind"] == "number" else of
         parts += [f"min({of}) AS lo{number}", f"max({of}) AS hi{number}", f"avg({wide}) AS mean{number}", f"stddev_samp({wide}) AS std{number}"]
         parts += [f"{quantile}({of}, [{', '.join(map(str, QUANTILES))}]) AS q{number}", f"count({of}) AS m{number}"]
         if column["kind"] == "time":
-            parts += [f"min({quoted(column['name'])})::VARCHAR AS first{number}", f"max({quoted(column['name'])})::VARCHAR AS last{number}"]
+            parts += [f"min({column['sql']})::VARCHAR AS first{number}", f"max({column['sql']})::VARCHAR AS last{number}"]
     [found] = sql.table(f"SELECT {', '.join(parts)} FROM {table}", cancel=job.token).to_pylist()
     for number, column in enumerate(columns):
         column["nulls"] = found["rows"] - found[f"n{number}"]
@@ -174,7 +169,7 @@ def _histograms(job: JobContext, sql: Sql, table: str, columns: list[dict[str, A
     for number, found in edges.items():
         whole = all(isinstance(edge, int) for edge in found) and columns[number]["kind"] != "time"
         kind = "DOUBLE" if not whole else "BIGINT" if max(map(abs, found)) < 2**63 else "HUGEINT"
-        parts.append(f"histogram({_measured(columns[number])}::{kind}, {found[1:]!r}::{kind}[]) AS h{number}")
+        parts.append(f"histogram({number_of(columns[number])}::{kind}, {found[1:]!r}::{kind}[]) AS h{number}")
     [row] = sql.table(f"SELECT {', '.join(parts)} FROM {table}", cancel=job.token).to_pylist()
     for number, found in edges.items():
         counts = dict(row[f"h{number}"])
@@ -216,7 +211,7 @@ def _values(job: JobContext, sql: Sql, table: str, column: dict[str, Any], rows:
     """How many different values there are, and which are the most frequent."""
     if column["kind"] not in ("number", "string", "boolean", "time"):
         return
-    name = quoted(column["name"])
+    name = column["sql"]
     if rows >= HUGE and column["kind"] != "boolean":
         [found] = sql.table(f"SELECT approx_count_distinct({name}) AS n FROM {table}", cancel=job.token).to_pylist()
         column |= {"distinct": found["n"], "distinct_approximate": True}
@@ -224,7 +219,7 @@ def _values(job: JobContext, sql: Sql, table: str, column: dict[str, Any], rows:
             column["kind"] = _wordy(column, rows)
             return
     statement = (
-        f"WITH g AS (SELECT {name} AS v, count(*) AS n FROM {table} WHERE {name} IS NOT NULL GROUP BY {name}) "
+        f"WITH g AS (SELECT {name} AS v, count(*) AS n FROM {table} WHERE {name} IS NOT NULL GROUP BY ALL) "
         f"SELECT v, n, (SELECT count(*) FROM g) AS d FROM g ORDER BY n DESC, v LIMIT {TOP}"
     )
     top = sql.table(statement, cancel=job.token).to_pylist()
@@ -248,33 +243,32 @@ def _top(value: Any, count: int) -> dict[str, Any]:
     return {"value": value, "count": count}
 
 
-def _balance(job: JobContext, sql: Sql, table: str, record: DatasetRecord, columns: list[dict[str, Any]]) -> dict[str, Any]:
+def _balance(job: JobContext, sql: Sql, table: str, record: DatasetRecord, columns: list[dict[str, Any]], split: str) -> dict[str, Any]:
     """How often each label stands in each split."""
     label = record.columns.get("label", "")
     column = next((item for item in columns if item["name"] == label), None)
     if column is None or column.get("distinct", 0) > 1000:
         return {}
-    name = quoted(label)
-    statement = f"SELECT {SPLIT} AS s, {name} AS v, count(*) AS n FROM {table} GROUP BY ALL ORDER BY n DESC, v"
-    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in record.splits}
+    statement = f"SELECT {text(split) if split else SPLIT} AS s, {quoted(label)} AS v, count(*) AS n FROM {table} GROUP BY ALL ORDER BY n DESC, v"
+    splits: dict[str, list[dict[str, Any]]] = {name: [] for name in ([split] if split else record.splits)}
     for item in sql.table(statement, cancel=job.token).to_pylist():
         splits[item["s"]].append({"value": plain(item["v"]), "count": item["n"], "share": item["n"] / record.splits[item["s"]]})
     return {"column": label, "splits": splits}
 
 
-def _sample(job: JobContext, sql: Sql, table: str, column: str, rows: int, count: int = SAMPLE) -> list[str]:
-    """Texts of a column from evenly spaced rows: at least ``count`` of them, or all."""
-    name, every = quoted(column), max(1, rows // count)
+def _sample(job: JobContext, sql: Sql, table: str, of: str, rows: int, count: int = SAMPLE) -> list[str]:
+    """Texts of a column (``of``, as SQL) from evenly spaced rows: at least ``count`` of them, or all."""
+    every = max(1, rows // count)
     where = f" AND {ROW} % {every} = 0" if every > 1 else ""
-    found = sql.table(f"SELECT {name} FROM {table} WHERE {name} IS NOT NULL{where}", cancel=job.token)
+    found = sql.table(f"SELECT {of} AS v FROM {table} WHERE {of} IS NOT NULL{where}", cancel=job.token)
     return list(found.column(0).to_pylist())
 
 
-def _tokens(job: JobContext, sql: Sql, record: DatasetRecord, column: dict[str, Any], count: Callable[[list[str]], list[int]]) -> dict[str, Any]:
+def _tokens(job: JobContext, sql: Sql, table: str, column: dict[str, Any], rows: int, count: Callable[[list[str]], list[int]]) -> dict[str, Any]:
     """How many tokens the texts have: of all rows, or of evenly spaced ones where there are very many."""
     import numpy as np
 
-    texts = _sample(job, sql, f"main.{quoted(record.name)}", column["name"], record.rows, TOKEN_ROWS)
+    texts = _sample(job, sql, table, column["sql"], rows, TOKEN_ROWS)
     found: list[int] = []
     for start in range(0, len(texts), 1000):
         job.check()
@@ -288,7 +282,7 @@ def _tokens(job: JobContext, sql: Sql, record: DatasetRecord, column: dict[str, 
     edges = _edges(figures, "number")
     inside = np.searchsorted(edges[1:], numbers, side="left")
     figures["histogram"] = {"edges": edges, "counts": np.bincount(inside, minlength=len(edges) - 1).tolist()}
-    return {"rows": len(found), "of": record.rows - column["nulls"], **figures}
+    return {"rows": len(found), "of": rows - column["nulls"], **figures}
 
 
 def _number(value: Any) -> Any:

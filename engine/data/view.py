@@ -96,6 +96,14 @@ def check_where(record: DatasetRecord, split: str, where: str) -> None:
             sql.plan(selecting(sql, record, split, where.strip()))
 
 
+def matching(record: DatasetRecord, where: str) -> dict[str, int]:
+    """How many rows of each split fit a condition, those splits that have any. Raises ``DataError``."""
+    with Sql([record]) as sql:
+        found = sql.table(f"SELECT {SPLIT} AS split, count(*) AS rows FROM ({selecting(sql, record, '', where)}) GROUP BY ALL").to_pylist()
+    counted = {item["split"]: item["rows"] for item in found}
+    return {split: counted[split] for split in record.splits if split in counted}
+
+
 def check_condition(where: str) -> bool:
     """Whether ``where`` is one expression, so that nothing can stand after it."""
     import duckdb

@@ -132,6 +132,9 @@ async def test_statistics_of_nothing_say_so(home: Path) -> None:
         await app.open_address("stats:nothing")
         await until(lambda: isinstance(app.screen, StatsScreen))
         await until(lambda: "no dataset called" in told(app.screen, "#stats-head"))
+        assert (
+            isinstance(app.screen, StatsScreen) and not app.screen.view.data and app.screen.query_one("#stats-columns", OptionList).option_count == 0
+        )
         await pilot.press("escape")
         await until(lambda: app.screen is app.main)
 
@@ -164,12 +167,13 @@ def test_history() -> None:
 
 def test_bars_say_what_they_count() -> None:
     label = {
-        "name": 'la"bel', "type": "VARCHAR", "kind": "string", "of": 'length("la""bel")', "nulls": 3, "distinct": 3, "distinct_approximate": False,
+        "name": 'la"bel', "sql": '"la""bel"', "type": "VARCHAR", "kind": "string", "of": 'length("la""bel")', "nulls": 3, "distinct": 3, "distinct_approximate": False,
         "top": [{"value": "it's", "count": 5}, {"value": "", "count": 2}, {"value": "x" * 500, "count": 1, "cut": True}],
     }  # fmt: skip
     figures = {"min": 0, "max": 9, "mean": 4.5, "std": 3.0, "quantiles": {"0.5": 4.5}, "approximate": False}
     number = {
         "name": "n",
+        "sql": '"n"',
         "type": "BIGINT",
         "kind": "number",
         "of": '"n"',
@@ -177,7 +181,7 @@ def test_bars_say_what_they_count() -> None:
         "figures": figures,
         "histogram": {"edges": [-1, 0, 5, 10], "counts": [1, 5, 4]},
     }
-    view = StatsView("t", {"rows": 11, "columns": [label, number], "balance": {}})
+    view = StatsView("t", data={"rows": 11, "columns": [label, number], "balance": {}})
     (_, top), (_, empty) = view.bars(0)
     assert [bar.where for bar in top] == ["\"la\"\"bel\" = 'it''s'", '"la""bel" = \'\'', f'starts_with("la""bel", \'{"x" * 500}\')']
     assert empty[0].where == '"la""bel" IS NULL' and ("empty", "3 (27.3%)") in view.figures(0)
@@ -185,7 +189,7 @@ def test_bars_say_what_they_count() -> None:
     assert heading == "Values" and [(bar.label, bar.count, bar.where) for bar in bars] == [
         ("0", 1, '"n" > -1 AND "n" <= 0'), ("1 – 5", 5, '"n" > 0 AND "n" <= 5'), ("6 – 9", 4, '"n" > 5 AND "n" <= 10'),
     ]  # fmt: skip
-    assert [heading for heading, _ in StatsView("t", {**view.data, "columns": [{**number, "distinct": 900, "top": [{"value": 1, "count": 2}]}]}).bars(0)] == [
+    assert [heading for heading, _ in StatsView("t", data={**view.data, "columns": [{**number, "distinct": 900, "top": [{"value": 1, "count": 2}]}]}).bars(0)] == [
         "Values", "Most frequent values",
     ], "few of many values say less than how all are spread"  # fmt: skip
     assert drawn(1, 1000, 10) == "▏" and drawn(1000, 1000, 10) == "█" * 10 and drawn(0, 5, 10) == ""

@@ -1,4 +1,4 @@
-"""Statistics of a dataset: its columns, the figures of one, and bars that open the rows they count."""
+"""Statistics of a dataset or of one split: its columns, the figures of one, and bars that open the rows they count."""
 
 from __future__ import annotations
 
@@ -35,8 +35,15 @@ class Bars(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Show these rows")]
 
 
+def _named(column: dict[str, Any]) -> Content:
+    """A column in the list; a part stands under its own, by what is left of its name."""
+    part = column.get("part_of", "")
+    name = f"  {one_line(column['name'].removeprefix(part), 18)}" if part else one_line(column["name"], 20)
+    return Content.assemble((name, "" if part else "bold"), (f"  {column['kind']}", "$text-muted"))
+
+
 class StatsScreen(ModalScreen[None]):
-    """``name`` is the dataset's. What is not computed yet is computed; the screen follows the job."""
+    """``name`` is the dataset's, or ``dataset/split``. What is not computed yet is computed; the screen follows the job."""
 
     CSS = """
     StatsScreen { align: left top; background: $background; }
@@ -53,6 +60,7 @@ class StatsScreen(ModalScreen[None]):
         Binding("escape,q", "leave", "Back"),
         Binding("left", "columns", "Columns", show=False),
         Binding("right", "bars", "Bars", show=False),
+        Binding("s", "split", "Split"),
         Binding("r", "again", "Compute anew"),
     ]
 
@@ -65,7 +73,9 @@ class StatsScreen(ModalScreen[None]):
     def __init__(self, bridge: Bridge, name: str) -> None:
         super().__init__()
         self._bridge = bridge
-        self.view = StatsView(name)
+        dataset, _, split = name.partition("/")
+        self.view = StatsView(dataset, split)
+        self._column = 0
         self._wheres: dict[str, str] = {}
         self._silence: Callable[[], None] | None = None
 
@@ -97,18 +107,24 @@ class StatsScreen(ModalScreen[None]):
 
     async def _load(self, line: str = "stats") -> None:
         """Take what is there, or the job that makes it: one that runs already, or a new one."""
-        engine, name = self._bridge.engine, self.view.dataset
+        engine, name, split = self._bridge.engine, self.view.dataset, self.view.split
         if engine is None:
             return
 
         def look() -> dict[str, Any]:
             for job in engine.jobs():
-                if job.verb == "stats" and job.state in ("queued", "running") and job.command.get("dataset") == name:
+                asked = (job.command.get("dataset"), job.command.get("split", ""))
+                if job.verb == "stats" and job.state in ("queued", "running") and asked == (name, split):
                     return {"job": job.id}
-            return engine.run(engine.parse_words([*line.split(), name])).data
+            return engine.run(engine.parse_words([*line.split(), name, *(["--split", split] if split else [])])).data
 
         try:
             found = await self._bridge.call(look)
+            if (name, split) != (self.view.dataset, self.view.split):
+                return
+            self.view.job = str(found.get("job", ""))
+            if self.view.job and (await self._bridge.call(lambda: engine.job(found["job"]))).state == "done":
+                found = await self._bridge.call(look)  # it was over before this screen knew its number
         except BitternError as error:
             self.view.note = f"{error.message} {error.hint}"
             self._draw_head()
@@ -135,22 +151,24 @@ class StatsScreen(ModalScreen[None]):
     # -- drawing -----------------------------------------------------------------------------------------------
 
     def _draw_head(self) -> None:
-        rows = f"  {self.view.data['rows']:,} rows, {len(self.view.columns)} columns" if self.view.data else ""
-        head = Content.assemble((one_line(self.view.dataset, 40), "bold $accent"), rows, (f"  {one_line(self.view.note, 200)}", "$warning"))
+        told = f"  {one_line(self.view.told, 120)}" if self.view.data else f"  {one_line(self.view.split, 30)}"
+        head = Content.assemble((one_line(self.view.dataset, 40), "bold $accent"), told, (f"  {one_line(self.view.note, 200)}", "$warning"))
         self.query_one("#stats-head", Static).update(head)
 
     def _draw_columns(self) -> None:
         columns = self.query_one("#stats-columns", OptionList)
-        at = columns.highlighted or 0
-        columns.set_options(
-            Option(Content.assemble((one_line(column["name"], 20), "bold"), (f"  {column['kind']}", "$text-muted")), id=str(number))
-            for number, column in enumerate(self.view.columns)
-        )
+        columns.set_options(Option(_named(column), id=str(number)) for number, column in enumerate(self.view.columns))
         if self.view.columns:
-            columns.highlighted = min(at, len(self.view.columns) - 1)
-            self.call_after_refresh(self._draw_column, columns.highlighted)
+            self._column = min(self._column, len(self.view.columns) - 1)
+            columns.highlighted = self._column
+            self.call_after_refresh(self._draw_column, self._column)
+        else:
+            self.query_one("#stats-figures", Static).update("")
+            self.query_one("#stats-bars", OptionList).clear_options()
 
     def _draw_column(self, number: int) -> None:
+        if number >= len(self.view.columns):
+            return
         parts: list[Content | tuple[str, str] | str] = []
         for name, told in self.view.figures(number):
             parts += [(name.ljust(12), "$text-muted"), one_line(told, 300), "\n"]
@@ -185,16 +203,44 @@ class StatsScreen(ModalScreen[None]):
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
         if event.option_list.id == "stats-columns" and event.option.id:
-            self._draw_column(int(event.option.id))
+            self._column = int(event.option.id)
+            self._draw_column(self._column)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         if event.option_list.id == "stats-columns":
             self.action_bars()
         elif where := self._wheres.get(event.option.id or ""):
-            app = self.app
-            self.dismiss()
-            app.post_message(OpenView(self.view.dataset, "", where))
+            self.run_worker(self._open(where), group="open", exclusive=True, exit_on_error=False)
+
+    async def _open(self, where: str) -> None:
+        """The table of the split that is shown; of all together, that of the first that has such rows."""
+        engine, view, app = self._bridge.engine, self.view, self.app
+        if engine is None:
+            return
+        split = view.split
+        if not split and len(view.data["splits"]) > 1:
+            try:
+                found = await self._bridge.call(lambda: engine.matching(view.dataset, where))
+            except BitternError as error:
+                self.notify(f"{error.message} {error.hint}", title=error.title, severity="error", markup=False)
+                return
+            split = next(iter(found), "")
+            if len(found) > 1:
+                also = ", ".join(f"{rows:,} in {name}" for name, rows in found.items() if name != split)
+                app.notify(f"{found[split]:,} of them are in {split}; {also}.", markup=False)
+        self.dismiss()
+        app.post_message(OpenView(view.dataset, split, where))
+
+    async def action_split(self) -> None:
+        """The next split, or all together."""
+        if not self.view.data or len(self.view.data["splits"]) < 2:
+            return
+        self.view.split = self.view.next_split(list(self.view.data["splits"]))
+        self.view.data = {}
+        self._draw_columns()
+        self._draw_head()
+        await self._load()
 
     def action_columns(self) -> None:
         self.query_one("#stats-columns").focus()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-KIND = {"text": "characters", "string": "characters", "list": "items", "bytes": "bytes"}
+KIND = {"text": "characters", "string": "characters", "list": "items", "bytes": "bytes", "chat": "messages"}
 """What a length counts."""
 
 
@@ -22,9 +22,11 @@ class Bar:
 
 @dataclass(slots=True)
 class StatsView:
-    """``data`` is what the engine answers; empty until it is there. ``job`` computes it; ``note`` is how far it is."""
+    """``data`` is what the engine answers; empty until it is there. ``job`` computes it; ``note`` is how far it is.
+    ``split`` is the one they are of; empty for all together."""
 
     dataset: str
+    split: str = ""
     data: dict[str, Any] = field(default_factory=dict)
     job: str = ""
     note: str = ""
@@ -33,6 +35,20 @@ class StatsView:
     def columns(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.data.get("columns", [])
         return found
+
+    @property
+    def told(self) -> str:
+        """How many rows of which splits these are."""
+        if not self.data:
+            return ""
+        splits = self.data["splits"]
+        which = f" of {self.split}" if self.split else f" of all splits: {', '.join(splits)}" if len(splits) > 1 else ""
+        return f"{self.data['rows']:,} rows{which}"
+
+    def next_split(self, splits: list[str]) -> str:
+        """The split after this one; all together before the first."""
+        every = ["", *splits]
+        return every[(every.index(self.split) + 1) % len(every)] if self.split in every else ""
 
     def figures(self, number: int) -> list[tuple[str, str]]:
         """The figures of a column, each with its name."""
@@ -58,6 +74,8 @@ class StatsView:
                 found.append(("no number", f"{odd:,} are infinite or not a number"))
         if tokens := column.get("tokens"):
             found.append(("tokens", _tokens(tokens, self.data["tokens"])))
+        if people := column.get("roles"):
+            found.append(("messages by", ", ".join(f"{item['role']} {item['messages']:,}" for item in people)))
         if spoken := column.get("language", {}).get("languages"):
             said = ", ".join(f"{item['language']} {item['count']:,}" for item in spoken[:6])
             found.append(("languages", f"{said} (guessed from {column['language']['sample']:,} rows)"))
@@ -76,6 +94,8 @@ class StatsView:
             found.append((heading, _bins(column, histogram)))
         if not few:
             found += top
+        if people := column.get("roles"):
+            found.append(("Conversations in which there speaks", [Bar(item["role"], item["rows"], item["where"]) for item in people]))
         if tokens := column.get("tokens", {}).get("histogram"):
             edges = pairwise(tokens["edges"])
             found.append(
@@ -85,7 +105,7 @@ class StatsView:
                 )
             )
         if column["nulls"]:
-            found.append(("Empty", [Bar("empty", column["nulls"], f"{_quoted(column['name'])} IS NULL")]))
+            found.append(("Empty", [Bar("empty", column["nulls"], f"{column['sql']} IS NULL")]))
         if column["name"] == self.data.get("balance", {}).get("column"):
             found += self._balance()
         return found
@@ -121,15 +141,11 @@ def _bins(column: dict[str, Any], histogram: dict[str, Any]) -> list[Bar]:
 
 
 def _value(column: dict[str, Any], item: dict[str, Any]) -> Bar:
-    name, value = _quoted(column["name"]), item["value"]
+    name, value = column["sql"], item["value"]
     # A text in quotes takes the type of the column that it is compared with.
     said = str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, (int, float)) else "'" + value.replace("'", "''") + "'"
     where = f"starts_with({name}, {said})" if item.get("cut") else f"{name} = {said}"
     return Bar("“”" if value == "" else str(value), item["count"], where)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _share(count: int, rows: int) -> str:

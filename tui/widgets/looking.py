@@ -10,26 +10,19 @@ from textual.binding import Binding, BindingType
 
 from engine.errors import BitternError, Stopped, explain
 from tui.text import clean, one_line
+from tui.widgets.detail_part import DetailPart
 from tui.widgets.prompt import Prompt, quoted
 from tui.widgets.rows import WINDOW
 
 if TYPE_CHECKING:
-    from textual.widget import Widget
-
     from engine.engine import Engine
-    from tui.bridge import Bridge
     from tui.state.catalog import DatasetView
     from tui.state.look import Look
-    from tui.widgets.rows import RowsTable
-
-    Base = Widget
-else:
-    Base = object
 
 log = logging.getLogger(__name__)
 
 
-class Looking(Base):
+class Looking(DetailPart):
     """The part of a dataset's detail that chooses its rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,30 +32,7 @@ class Looking(Base):
         Binding("g", "go", "Go to row"),
     ]
 
-    _bridge: Bridge
-    dataset: DatasetView | None
-    look: Look | None
-    _view: Any
-    _token: Any
     _answered: Look | None = None
-    _at: int
-    _rows: list[tuple[int, dict[str, Any]]]
-    _seen: str
-
-    if TYPE_CHECKING:
-        # The detail has these.
-        @property
-        def in_row(self) -> bool: ...
-        @property
-        def number(self) -> int: ...
-        @property
-        def table(self) -> RowsTable | None: ...
-        def show_table(self) -> None: ...
-        def _draw_facts(self) -> None: ...
-        def _draw_schema(self) -> None: ...
-        def _keep(self, rows: list[tuple[int, dict[str, Any]]], start: int, at: int) -> None: ...
-        async def _show_row(self, at: int, *, focus: bool = True) -> None: ...
-        def answered_marking(self, kind: str, text: str, prompt: Prompt) -> None: ...
 
     def start(self, look: Look, number: int = 0, *, then_row: bool = False) -> None:
         """:meth:`see`, beside the loop that reads the keys: a filter over many rows takes a while."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -12,26 +12,15 @@ from textual.widgets import Static
 from engine.errors import BitternError
 from tui.messages import RunVerb
 from tui.text import clean, one_line
+from tui.widgets.detail_part import DetailPart
 from tui.widgets.prompt import Prompt
 from tui.widgets.rows import as_json
-
-if TYPE_CHECKING:
-    from textual.widget import Widget
-
-    from tui.bridge import Bridge
-    from tui.state.catalog import DatasetView
-    from tui.state.look import Look
-    from tui.widgets.rows import RowsTable
-
-    Base = Widget
-else:
-    Base = object
 
 KEYS = 9
 """Labels that have a key."""
 
 
-class Marking(Base):
+class Marking(DetailPart):
     """The part of a dataset's detail that changes its rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,24 +31,8 @@ class Marking(Base):
         Binding("U,ctrl+y", "redo", "Redo", show=False),
     ]
 
-    _bridge: Bridge
-    dataset: DatasetView | None
-    look: Look | None
-    _view: Any
     _labels: tuple[str, ...] = ()
     _edited: dict[str, Any]
-
-    if TYPE_CHECKING:
-        # The detail has these.
-        @property
-        def in_row(self) -> bool: ...
-        @property
-        def number(self) -> int: ...
-        @property
-        def table(self) -> RowsTable | None: ...
-        def show_table(self) -> None: ...
-        def _row(self) -> dict[str, Any] | None: ...
-        async def action_next(self, by: int) -> None: ...
 
     @property
     def address(self) -> str:

@@ -7,24 +7,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from engine.errors import BitternError
 from tui.messages import FillBox, RunLine
 from tui.text import one_line
+from tui.widgets.detail_part import DetailPart
 from tui.widgets.rows import as_json, cell
 from tui.widgets.schema import Schema
 
 if TYPE_CHECKING:
-    from textual.widget import Widget
-
     from tui.state.catalog import DatasetView
-    from tui.state.look import Look
-    from tui.widgets.rows import RowsTable
-
-    Base = Widget
-else:
-    Base = object
 
 
-class Taking(Base):
+class Taking(DetailPart):
     """The part of a dataset's detail that shows less of it, or hands it on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,24 +33,8 @@ class Taking(Base):
         Binding("exclamation_mark", "run_on('check')", "Check", key_display="!"),
         Binding("m", "run_on('atlas')", "Map"),
     ]
-
-    dataset: DatasetView | None
-    look: Look | None
-    _rows: list[tuple[int, dict[str, Any]]]
-    _seen: str
-
-    if TYPE_CHECKING:
-        # The detail has these.
-        @property
-        def in_row(self) -> bool: ...
-        @property
-        def number(self) -> int: ...
-        @property
-        def table(self) -> RowsTable | None: ...
-        def show_table(self) -> None: ...
-        def _show(self, part: str) -> None: ...
-        def _draw_table(self, at: int) -> None: ...
-        def _draw_facts(self) -> None: ...
+    _nulls: tuple[str, dict[str, int]] = ("", {})
+    """The version whose empty values were counted, and how many each column has."""
 
     def action_hide(self) -> None:
         table, look = self.table, self.look
@@ -85,7 +63,25 @@ class Taking(Base):
 
     def _draw_schema(self) -> None:
         if self.dataset and self.look:
-            self.query_one(Schema).draw(self.dataset, self.look.hidden)
+            fingerprint, nulls = self._nulls
+            known = fingerprint == self.dataset.fingerprint
+            self.query_one(Schema).draw(self.dataset, self.look.hidden, nulls if known else None)
+            if not known:
+                self.run_worker(self._count_nulls(self.dataset), group="nulls", exclusive=True, exit_on_error=False)
+
+    async def _count_nulls(self, dataset: DatasetView) -> None:
+        """Bring how many values of each column are empty, and draw the columns once more."""
+        engine = self._bridge.engine
+        if engine is None:
+            return
+        try:
+            found = await self._bridge.call(lambda: engine.nulls(dataset.name))
+        except BitternError as error:
+            self.notify(error.message, title=error.title, severity="error", markup=False)
+            found = {}
+        self._nulls = (dataset.fingerprint, found)
+        if self._seen == "schema" and self.dataset and self.dataset.fingerprint == dataset.fingerprint:
+            self._draw_schema()
 
     def on_schema_toggled(self, event: Schema.Toggled) -> None:
         event.stop()
