@@ -151,12 +151,13 @@ class Engine:
         return self.bus.subscribe(callback)
 
     def names(self, kind: str) -> list[str]:
-        """The names there are of a kind: datasets, models, jobs, runs."""
+        """The names there are of a kind: datasets, models, jobs, runs, sessions, presets."""
         if kind == "jobs":
             return [record.id for record in self.jobs()]
         if kind == "runs":
             return [record.id for record in self.runs()]
-        return {"datasets": self.workspace.datasets.names, "models": self.workspace.models.names}.get(kind, list)()
+        tables = {name: getattr(self.workspace, name) for name in ("datasets", "models", "sessions", "presets")}
+        return list(tables[kind].names()) if kind in tables else []
 
     def datasets(self) -> list[DatasetRecord]:
         return self.workspace.datasets.all()

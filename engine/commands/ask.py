@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Now
 from engine.commands.search import chosen
+from engine.commands.speaking import current, told
 from engine.results import Result, Table
 from engine.store.sessions import MessageRecord
 
@@ -26,7 +27,7 @@ class Ask(Now):
     words = ("question",)
     rest = True
     examples = ("ask How do I resume a job? --on guide", "ask What do people complain about?")
-    completes = {"on": "datasets", "model": "models"}
+    completes = {"on": "datasets", "model": "models", "session": "sessions"}
 
     question: str = Field(min_length=1, description="The question")
     on: str = Field("", description="Which dataset (the one in use)")
@@ -37,19 +38,29 @@ class Ask(Now):
     session: str = Field("", description="Which conversation (the current one)")
 
     def run(self, desk: Desk) -> Result:
-        from engine.answer.answer import Answering
-
         dataset = chosen(desk, self.on)
         desk.reader.index(dataset.name)  # Says at once that there is no index.
         if self.model:
             desk.models.record(self.model)  # And that there is no such model, even where none has to write.
-        session = self.session or desk.workspace.recall("session", "main")
-        asked = self.question if self.alone else self._asked(desk, session, dataset.name)
-        writes = desk.models.writes(self.model) if self.by == "auto" else self.by == "model"
+        session = current(desk, self.session)
         # Kept before the answer begins: a killed terminal loses no question.
-        desk.workspace.sessions.add(MessageRecord(session, "user", self.question, {"kind": "ask", "dataset": dataset.name, "asked": asked}))
+        sessions = desk.workspace.sessions
+        asked = self.question if self.alone else self._asked(sessions.messages(session, 20), dataset.name)
+        facts = {"kind": "ask", "dataset": dataset.name, "asked": asked}
+        return self.reply(desk, sessions.get(sessions.add(MessageRecord(session, "user", self.question, facts))))
+
+    def reply(self, desk: Desk, question: MessageRecord) -> Result:
+        """Answer a question that stands in the conversation already."""
+        from engine.answer.answer import Answering
+
+        sessions = desk.workspace.sessions
+        dataset = chosen(desk, self.on)
+        above = sessions.path(question.id, 21)[:-1]
+        asked = str(question.facts.get("asked") or (self.question if self.alone else self._asked(above, dataset.name)))
+        writes = desk.models.writes(self.model) if self.by == "auto" else self.by == "model"
         data = self._answer(Answering(desk.reader, dataset, desk.emit, desk.cancel), desk, asked, writes=writes)
-        desk.workspace.sessions.add(MessageRecord(session, "assistant", data["answer"], {"kind": "ask", **data}))
+        answer = sessions.add(MessageRecord("", "assistant", data["answer"], {"kind": "ask", **data}, parent=question.id))
+        data |= told(desk, answer)
         rows = [[f"[{passage['n']}]", passage["address"], passage["quote"]] for passage in data["passages"]]
         return Result(_told(data), data, Table(["", "row", "says"], rows))
 
@@ -59,11 +70,11 @@ class Ask(Now):
         with desk.models.use(self.model) as backend:
             return answering.answer(self.question, asked, self.passages, backend)
 
-    def _asked(self, desk: Desk, session: str, dataset: str) -> str:
+    def _asked(self, said: list[MessageRecord], dataset: str) -> str:
         """The question with what it leans on from the last one to the same dataset in this conversation."""
         from engine.answer.rewrite import rewrite
 
-        for message in reversed(desk.workspace.sessions.messages(session, 20)):
+        for message in reversed(said):
             if message.role == "user" and message.facts.get("kind") == "ask":
                 if message.facts.get("dataset") != dataset:
                     break

@@ -1,87 +1,138 @@
-"""Talking to a model."""
+"""Talking to a model: say, say otherwise, answer again, go on."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
+from engine.commands.speaking import Speaks, current, settings_of, speak
 from engine.errors import BitternError
-from engine.events import CatalogChanged, TokenDelta, now
+from engine.events import CatalogChanged, now
 from engine.results import Result
 from engine.store.sessions import MessageRecord
 
 if TYPE_CHECKING:
-    from engine.inference.protocol import Backend, Message
+    from collections.abc import Callable
+
+WHICH = "Which message: its number, as `session` shows it, or last"
 
 
-class Chat(Now):
+class Chat(Speaks):
     """Say something to the model in use, or to another, and read its answer as it comes.
 
-    The conversation so far goes along, as much of it as fits the model's context; `clear` starts a new one.
+    The conversation so far goes along, as much of it as fits the model's context; `clear` starts a new one. What was
+    set with `tune` or a preset holds, unless it is said here. What was attached goes along.
     """
 
     verb = "chat"
-    effect = "compute"
     words = ("text",)
-    rest = True
-    streams = True
     examples = ("chat Write a haiku about herons", "chat --model smollm2-tickets --temperature 0 Where is my card?",
                 "chat --choices yes,no Is a heron a bird?")  # fmt: skip
-    completes = {"model": "models"}
+    completes = {"model": "models", "preset": "presets", "session": "sessions"}
 
     text: str = Field(min_length=1, description="What to say")
-    model: str = Field("", description="Which model (the one in use)")
-    system: str = Field("", description="A system prompt")
+    system: str = Field("", description="A system prompt; the conversation keeps it")
+    preset: str = Field("", description="A preset; the conversation keeps it")
     session: str = Field("", description="Which conversation (the current one)")
-    temperature: float = Field(0.7, ge=0, le=5, description="0 is greedy; higher is more various")
-    top_p: float = Field(0.9, gt=0, le=1, description="Sample from the likeliest tokens that add up to this")
-    top_k: int = Field(40, ge=0, description="Sample from so many likeliest tokens; 0 means all")
-    min_p: float = Field(0.0, ge=0, lt=1, description="Leave out tokens less likely than this share of the likeliest")
-    repetition_penalty: float = Field(1.05, gt=0, description="Over 1: repeat less")
-    max_tokens: int = Field(512, ge=1, description="The longest answer, in tokens")
-    seed: int | None = Field(None, ge=0, description="The same seed gives the same answer")
     choices: list[str] = Field([], description="The answer is one of these texts, to the letter: yes,no,unsure")
 
     def run(self, desk: Desk) -> Result:
-        from engine.inference.protocol import Sampling
-
-        workspace = desk.workspace
-        session = self.session or workspace.recall("session", "main")
-        sampling = Sampling(
-            self.temperature, self.top_p, self.top_k, self.min_p, self.repetition_penalty, self.max_tokens, self.seed, choices=tuple(self.choices)
-        )
+        sessions = desk.workspace.sessions
+        session = current(desk, self.session)
+        if self.preset:
+            desk.workspace.presets.get(self.preset)
         with desk.models.use(self.model) as backend:
-            history: list[Message] = [
-                {"role": m.role, "content": m.text} for m in workspace.sessions.messages(session, 40) if m.facts.get("kind") != "ask"
-            ]
-            messages = fit(backend, self.system, history, self.text, self.max_tokens)
+            taken: list[dict[str, Any]] = []
+
+            def begin(settings: dict[str, Any]) -> None:
+                taken.extend(settings.pop("attached", []))
+                settings.update({name: value for name, value in (("system", self.system), ("preset", self.preset)) if value})
+
             # Kept before the answer begins: a killed terminal loses no question.
-            workspace.sessions.add(MessageRecord(session, "user", self.text, {"kind": "chat"}))
-            answer = ""
-            try:
-                for piece in backend.stream(messages, sampling, desk.cancel):
-                    answer += piece
-                    desk.emit(TokenDelta(text=piece))
-            finally:
-                usage = asdict(backend.usage)
-                if answer:
-                    workspace.sessions.add(MessageRecord(session, "assistant", answer, {"kind": "chat", "model": backend.facts.name, "usage": usage}))
-            return Result("", {"answer": answer, "model": backend.facts.name, "session": session, "usage": usage})
+            sessions.change(session, begin)
+            facts = {"kind": "chat", **({"attached": taken} if taken else {})}
+            question = sessions.get(sessions.add(MessageRecord(session, "user", self.text, facts)))
+            settings = settings_of(desk, session)
+            return speak(desk, backend, settings, self.sampling(settings, choices=self.choices), question)
 
 
-def fit(backend: Backend, system: str, history: list[Message], text: str, room: int) -> list[Message]:
-    """The conversation, without its oldest turns where it would not leave ``room`` tokens for the answer."""
-    opening: list[Message] = [{"role": "system", "content": system}] if system else []
-    last: Message = {"role": "user", "content": text}
-    limit = backend.facts.context - min(room, backend.facts.context // 2)
-    while history and (history[0]["role"] != "user" or backend.count([*opening, *history, last]) > limit):
-        history = history[1:]
-    return [*opening, *history, last]
+class Regenerate(Speaks):
+    """Answer a question again, beside the answer that is there; `branch` goes back to that one.
+
+    A conversation with a fixed seed takes the next one for each further answer.
+    """
+
+    verb = "regenerate"
+    rest = False
+    words = ("message",)
+    examples = ("regenerate", "regenerate --temperature 1.2", "regenerate 14 --model smollm2-tickets")
+    completes = {"model": "models", "session": "sessions"}
+
+    message: str = Field("last", description=WHICH)
+    session: str = Field("", description="Which conversation (the current one)")
+
+    def run(self, desk: Desk) -> Result:
+        target = chosen(desk, self.message, self.session)
+        question = desk.workspace.sessions.get(target.parent or 0) if target.role == "assistant" else target
+        return _answer(desk, self, question)
+
+
+class Revise(Speaks):
+    """Say something else in the place of a question, and have that answered. What was said before stays, as a branch."""
+
+    verb = "revise"
+    words = ("message", "text")
+    examples = ("revise last Write a haiku about reeds", "revise 12 And in French?")
+    completes = {"model": "models", "session": "sessions"}
+
+    message: str = Field(description="Which of your questions: its number, as `session` shows it, or last")
+    text: str = Field(min_length=1, description="What to say instead")
+    session: str = Field("", description="Which conversation (the current one)")
+
+    def run(self, desk: Desk) -> Result:
+        sessions = desk.workspace.sessions
+        target = chosen(desk, self.message, self.session, role="user")
+        facts = {name: value for name, value in target.facts.items() if name != "asked"}
+        if facts.get("kind") != "ask" or self.model:
+            desk.models.record(self.model)  # Says at once that there is no such model.
+        question = sessions.add(MessageRecord(target.session, "user", self.text, facts, parent=target.parent))
+        return _answer(desk, self, sessions.get(question))
+
+
+class Continue(Speaks):
+    """Go on with an answer where it stopped: it was cut at its longest, stopped, or its process was killed.
+
+    A question that has no answer yet gets one.
+    """
+
+    verb = "continue"
+    rest = False
+    words = ("message",)
+    examples = ("continue", "continue --max-tokens 200")
+    completes = {"model": "models", "session": "sessions"}
+
+    message: str = Field("last", description=WHICH)
+    session: str = Field("", description="Which conversation (the current one)")
+
+    def run(self, desk: Desk) -> Result:
+        sessions = desk.workspace.sessions
+        target = chosen(desk, self.message, self.session)
+        if target.role == "user":
+            return _answer(desk, self, target)
+        if target.facts.get("kind") == "ask":
+            raise BitternError("An answer from rows is whole: there is nothing to go on with.", "`regenerate` answers again.")
+        settings = settings_of(desk, target.session)
+        with desk.models.use(self.model or str(target.facts.get("model", ""))) as backend:
+            begun = sessions.get(target.id)
+            sessions.go_to(sessions.newest_under(target.id))
+            result = speak(desk, backend, settings, self.sampling(settings), sessions.get(target.parent or 0), begun)
+        if result.data["answer"] == begun.text:
+            return Result("The model has nothing to add.", result.data)
+        return result
 
 
 class Clear(Now):
-    """Start a new conversation. The old one stays in the workspace."""
+    """Start a new conversation. The old one stays in the workspace: `sessions` lists them."""
 
     verb = "clear"
     effect = "write"
@@ -89,9 +140,67 @@ class Clear(Now):
     name: str = Field("", description="What the new conversation is called")
 
     def run(self, desk: Desk) -> Result:
-        name = self.name or f"chat-{now()[:19].replace(':', '')}"
-        if len(name) > 100:
-            raise BitternError("That name is too long.", "Use at most 100 characters.")
+        sessions = desk.workspace.sessions
+        name = self.name.strip() or f"chat-{now()[:19].replace(':', '')}"
+        check_session_name(name)
+        if self.name and sessions.find(name):
+            raise BitternError(f"There is a conversation called “{name}” already.", f"Go on with it: session {name}")
+        sessions.begin(name)
         desk.workspace.remember("session", name)
         desk.publish(CatalogChanged(what="sessions", name=name))
         return Result("A new conversation.", {"session": name})
+
+
+def check_session_name(name: str) -> None:
+    """Raises ``BitternError`` for a name that can't be typed or shown on one line."""
+    if not name.strip() or len(name) > 100 or not name.isprintable() or name.startswith("-"):
+        raise BitternError("That can't be a conversation's name.", "Use at most 100 letters, digits, spaces and signs; no dash at the start.")
+
+
+def chosen(desk: Desk, message: str, session: str = "", role: str = "") -> MessageRecord:
+    """The message that a word names: a number, or ``last`` (of a ``role``) in the conversation.
+
+    Raises ``NotFound`` or ``BitternError``.
+    """
+    sessions = desk.workspace.sessions
+    if message != "last":
+        if not message.lstrip("#").isdigit():
+            raise BitternError(f"“{message}” is no message.", "Say its number, as `session` shows it, or last.")
+        found = sessions.get(int(message.lstrip("#")))
+        if role and found.role != role:
+            raise BitternError(f"Message {found.id} is an answer: only a question can be put anew.", f"Its question is {found.parent}.")
+        return found
+    path = sessions.messages(current(desk, session))
+    last = next((record for record in reversed(path) if not role or record.role == role), None)
+    if last is None:
+        raise BitternError("Nothing was said in this conversation yet.", "`chat TEXT` says something; `sessions` lists the others.")
+    return last
+
+
+def _answer(desk: Desk, request: Speaks, question: MessageRecord) -> Result:
+    """Answer a question that is in the conversation, in the way in which it was put; the answers it has stay beside."""
+    from engine.commands.ask import Ask
+
+    sessions = desk.workspace.sessions
+    if question.facts.get("kind") == "ask":
+        ask = Ask(question=question.text, on=str(question.facts.get("dataset", "")), session=question.session, model=request.model)
+        return _beside(desk, question, lambda: ask.reply(desk, question))
+    settings = settings_of(desk, question.session)
+    more: dict[str, Any] = {}
+    if "seed" not in request.model_fields_set and (seed := settings["sampling"].get("seed")) is not None:
+        more["seed"] = seed + sum(record.parent == question.id for record in sessions.tree(question.session))
+    with desk.models.use(request.model) as backend:
+        return _beside(desk, question, lambda: speak(desk, backend, settings, request.sampling(settings, **more), question))
+
+
+def _beside(desk: Desk, question: MessageRecord, answer: Callable[[], Result]) -> Result:
+    """Go to the question and answer it; where that fails before a word came, be where the conversation was."""
+    sessions = desk.workspace.sessions
+    before = sessions.go_to(question.id)
+    try:
+        return answer()
+    except BaseException:
+        found = sessions.find(question.session)
+        if found and found.leaf == question.id:
+            sessions.go_to(before)
+        raise

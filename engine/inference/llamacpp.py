@@ -14,6 +14,7 @@ from engine.devices import cores
 from engine.errors import ModelError
 from engine.inference.guard import neutralise
 from engine.inference.protocol import SMALL, Facts, Message, Sampling, Usage, decoding_rate
+from engine.inference.thoughts import Thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,12 +93,12 @@ class LlamaCpp:
             self.usage.finish = "cancel"
 
     def _pieces(self, chunks: queue.SimpleQueue[dict[str, Any] | None], began: float) -> Iterator[str]:
-        usage = self.usage
+        usage, thoughts = self.usage, Thoughts()
         while (chunk := chunks.get()) is not None:
             if error := chunk.get("error"):
                 raise _explain(error, self._facts)
             for choice in chunk.get("choices", []):
-                if text := choice.get("delta", {}).get("content"):
+                if text := thoughts.take(choice.get("delta", {})):
                     usage.first_token = usage.first_token or time.monotonic() - began
                     usage.completion_tokens += 1
                     usage.rate = decoding_rate(usage.completion_tokens, time.monotonic() - began - usage.first_token)
@@ -135,6 +136,9 @@ def _request(messages: list[Message], sampling: Sampling) -> dict[str, Any]:
         "max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k,
         "min_p": sampling.min_p, "repeat_penalty": sampling.repetition_penalty,
     }  # fmt: skip
+    if messages[-1]["role"] == "assistant":
+        # llama.cpp goes on with it; a template that would begin with thoughts must not.
+        request["chat_template_kwargs"] = {"enable_thinking": False}
     if sampling.seed is not None:
         request["seed"] = sampling.seed
     if sampling.choices:

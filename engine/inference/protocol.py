@@ -79,6 +79,9 @@ class Backend(Protocol):
     def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
         """Pieces of the answer as they are decoded; ends early, without an error, when ``cancel`` is asked.
 
+        A conversation whose last message is the assistant's is gone on with where that message stops. A model's
+        thoughts come first, between ``<think>`` and ``</think>``.
+
         Raises ``ModelError`` when the prompt does not fit the context or the model fails.
         """
         ...

@@ -96,7 +96,10 @@ class TorchModel:
             raise ModelError(
                 f"{self._name} has no chat template, so it can't chat.", "Use an instruction-tuned model, or add chat_template.jinja to its folder."
             )
-        encoded = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", sanitize_control_tokens=True)
+        going_on = messages[-1]["role"] == "assistant"
+        encoded = self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=not going_on, continue_final_message=going_on, return_tensors="pt", sanitize_control_tokens=True
+        )
         return encoded.to(self._device)
 
     def _switch(self, adapter: str, version: str, ids: list[int]) -> int:

@@ -13,6 +13,7 @@ from engine.store.datasets import DatasetTable
 from engine.store.indexes import IndexTable
 from engine.store.jobs import JobTable
 from engine.store.models import ModelTable
+from engine.store.presets import PresetTable
 from engine.store.runs import RunTable
 from engine.store.sessions import SessionTable
 from engine.store.versions import VersionTable
@@ -44,6 +45,7 @@ class Workspace:
         self.jobs = JobTable(self.database)
         self.runs = RunTable(self.database)
         self.sessions = SessionTable(self.database)
+        self.presets = PresetTable(self.database)
 
     def give_room(self) -> None:
         """Free the reserve: on a full disk, so that what happened can still be written down. The next start of a

@@ -1,0 +1,54 @@
+"""Conversations as text: lines for a list, Markdown to read, messages to train on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.commands.attached import with_attached
+from engine.commands.thinking import part, spoken
+
+if TYPE_CHECKING:
+    from engine.store.sessions import MessageRecord
+
+
+def lines_of(record: MessageRecord) -> list[str]:
+    """number, who, and what was said, on one line."""
+    beside = f" ‹{record.siblings.index(record.id) + 1}/{len(record.siblings)}›" if len(record.siblings) > 1 else ""
+    who = "you" if record.role == "user" else str(record.facts.get("model") or "rows")
+    return [str(record.id), who + beside, " ".join((spoken(record.text) or record.text).split())[:200]]
+
+
+def as_markdown(name: str, system: str, path: list[MessageRecord], *, thoughts: bool) -> str:
+    """A conversation to read: a heading a message, what was attached and the rows that an answer stands on as quotes."""
+    parts = [f"# {name}", *([f"*System prompt:* {system}"] if system else [])]
+    for record in path:
+        thought, said = part(record.text)
+        if record.role == "user":
+            parts += ["## You", with_attached(record)]
+            continue
+        parts.append(f"## {record.facts.get('model') or 'Quoted from the rows'}")
+        if thoughts and thought:
+            parts.append("\n".join(f"> {line}" for line in thought.splitlines()))
+        parts.append(said)
+        parts += [f"[{passage.get('n', '')}] `{passage.get('address', '')}`" for passage in record.facts.get("passages") or []]
+    return "\n\n".join(parts) + "\n\n"
+
+
+def as_conversations(system: str, paths: list[list[MessageRecord]], *, thoughts: bool) -> list[list[dict[str, str]]]:
+    """Conversations to train on, each down to its last answer: the sides take turns and no text is empty. The same one
+    is told once."""
+    found: list[list[dict[str, str]]] = []
+    for path in paths:
+        messages: list[dict[str, str]] = []
+        for record in path:
+            text = with_attached(record) if record.role == "user" else record.text.strip() if thoughts else spoken(record.text).strip()
+            if messages and messages[-1]["role"] == record.role == "user":
+                messages.pop()  # it has no answer
+            if text and (record.role == "user" or messages):
+                messages.append({"role": record.role, "content": text})
+        while messages and messages[-1]["role"] == "user":
+            messages.pop()
+        whole = [*([{"role": "system", "content": system}] if system else []), *messages]
+        if messages and whole not in found:
+            found.append(whole)
+    return found
