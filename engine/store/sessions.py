@@ -36,15 +36,11 @@ SELECT sessions.*,
     COALESCE((SELECT text FROM messages WHERE session = sessions.name AND role = 'user' ORDER BY id LIMIT 1), '') AS begins
 FROM sessions
 """
-ONE = LIST + "WHERE name = ?"
-SEARCH = (
-    LIST
-    + """
-WHERE (forgotten != '') = ? AND (? = '%%' OR name LIKE ? ESCAPE '\' OR EXISTS (
-    SELECT 1 FROM messages WHERE session = sessions.name AND text LIKE ? ESCAPE '\'))
+SEARCH = """
+WHERE (forgotten != '') = ? AND (? = '%%' OR name LIKE ? ESCAPE '!' OR EXISTS (
+    SELECT 1 FROM messages WHERE session = sessions.name AND text LIKE ? ESCAPE '!'))
 ORDER BY pinned DESC, changed DESC
 """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +165,15 @@ class SessionTable:
 
     def all(self, text: str = "", *, forgotten: bool = False) -> list[SessionRecord]:
         """Pinned ones first, then the last that was spoken in. ``text`` must be in the name or in a message."""
-        like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        rows = self._db.rows(SEARCH, forgotten, like, like, like)
+        like = "%" + text.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+        rows = self._db.rows(LIST + SEARCH, forgotten, like, like, like)
         return [_session(row) for row in rows]
 
     def names(self) -> list[str]:
         return [row["name"] for row in self._db.rows("SELECT name FROM sessions WHERE forgotten = '' ORDER BY pinned DESC, changed DESC")]
 
     def find(self, name: str) -> SessionRecord | None:
-        row = self._db.row(ONE, name)
+        row = self._db.row(LIST + "WHERE name = ?", name)
         return _session(row) if row else None
 
     def get_session(self, name: str) -> SessionRecord:
