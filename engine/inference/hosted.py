@@ -1,7 +1,8 @@
-"""The near side of a torch model: the Protocol over a helper process."""
+"""Views of a base that several share: of a torch model in a helper process, and of an adapter in llama.cpp."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.inference.protocol import Facts, Message, Sampling, Usage
@@ -9,6 +10,7 @@ from engine.inference.protocol import Facts, Message, Sampling, Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from engine.inference.llamacpp import LlamaCpp
     from engine.jobs.context import CancelToken
     from engine.jobs.host import Host
 
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 class Hosted:
     """A model (or one adapter on it) whose base lives in ``host``; several of these may share one base."""
 
-    def __init__(self, name: str, host: Host, adapter: str = "", version: str = "") -> None:
+    def __init__(self, name: str, host: Host, adapter: str = "", version: str = "", note: str = "") -> None:
         """``version`` tells an adapter from an earlier one in the same folder."""
         self.usage = Usage()
         self._name, self._host, self._adapter, self._version = name, host, adapter, version
+        self._note = note
         self._facts: Facts | None = None
 
     @property
@@ -27,7 +30,7 @@ class Hosted:
         """Loads the model when it is not loaded yet. Raises ``ModelError``."""
         if self._facts is None:
             found: dict[str, Any] = self._host.call("facts")
-            self._facts = Facts(name=self._name, backend="transformers", adapter=self._adapter, **found)
+            self._facts = Facts(name=self._name, backend="transformers", adapter=self._adapter, note=self._note, **found)
         return self._facts
 
     def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
@@ -42,6 +45,31 @@ class Hosted:
     def count(self, messages: list[Message]) -> int:
         found: int = self._host.call("count", messages=messages)
         return found
+
+    def close(self) -> None:
+        """The base may serve others: the pool closes it with the last."""
+
+
+class Tuned:
+    """An adapter on a base that llama.cpp holds."""
+
+    def __init__(self, name: str, base: LlamaCpp, adapter: str) -> None:
+        self.usage = Usage()
+        self._name, self._base, self._adapter = name, base, adapter
+
+    @property
+    def facts(self) -> Facts:
+        return replace(self._base.facts, name=self._name, adapter=str(self._base.adapters[self._adapter]))
+
+    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
+        """Pieces of the answer. Raises ``ModelError``."""
+        try:
+            yield from self._base.stream(messages, sampling, cancel, self._adapter)
+        finally:
+            self.usage = self._base.usage
+
+    def count(self, messages: list[Message]) -> int:
+        return self._base.count(messages)
 
     def close(self) -> None:
         """The base may serve others: the pool closes it with the last."""

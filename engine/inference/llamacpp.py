@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import cores
@@ -15,9 +16,10 @@ from engine.errors import ModelError
 from engine.inference.guard import neutralise
 from engine.inference.protocol import SMALL, Facts, Message, Sampling, Usage, decoding_rate
 from engine.inference.thoughts import Thoughts
+from engine.models.gguf_header import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from engine.jobs.context import CancelToken
     from engine.settings import Settings
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
 
 
 class LlamaCpp:
-    """One GGUF, one slot: the prefix that a conversation shares with the last one stays in its KV cache."""
+    """One GGUF, one slot: the prefix that a conversation shares with the last one stays in its KV cache. Adapters lie
+    beside the base and are switched by their scales, without loading it again."""
 
-    def __init__(self, record: ModelRecord, settings: Settings) -> None:
-        """Load the file. Raises ``ModelError``."""
+    def __init__(self, record: ModelRecord, settings: Settings, adapters: Mapping[str, Path] | None = None) -> None:
+        """Load the file, and the adapters (GGUF files by any name). Raises ``ModelError``."""
         import xllamacpp
 
+        check(Path(record.gguf), record.name)
+        self.adapters = dict(adapters or {})
         self.usage = Usage()
         self._key = secrets.token_urlsafe(24)
         context = min(settings.context, int(record.facts.get("context") or settings.context))
@@ -48,6 +53,8 @@ class LlamaCpp:
         parameters.verbosity = -1
         parameters.warmup = False
         parameters.ui = False
+        parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
+        parameters.lora_init_without_apply = True
         try:
             self._server = xllamacpp.Server(parameters)
         except (RuntimeError, ValueError, OSError) as error:
@@ -63,8 +70,8 @@ class LlamaCpp:
     def facts(self) -> Facts:
         return self._facts
 
-    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
-        """Pieces of the answer. Raises ``ModelError`` when the prompt does not fit."""
+    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, adapter: str = "") -> Iterator[str]:
+        """Pieces of the answer, with one of the adapters or with none. Raises ``ModelError`` when the prompt does not fit."""
         chunks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         gone = threading.Event()
         self.usage = Usage()
@@ -75,7 +82,7 @@ class LlamaCpp:
 
         def decode() -> None:
             try:
-                self._server.handle_chat_completions(_request(messages, sampling), hear)
+                self._server.handle_chat_completions({**_request(messages, sampling), "lora": self._scales(adapter)}, hear)
             except Exception as error:
                 chunks.put({"error": {"message": str(error)}})
             finally:
@@ -110,6 +117,9 @@ class LlamaCpp:
                 usage.cached = timings["cache_n"]
                 usage.completion_tokens = timings["predicted_n"]
 
+    def _scales(self, adapter: str) -> list[dict[str, float]]:
+        return [{"id": number, "scale": float(name == adapter)} for number, name in enumerate(self.adapters)]
+
     def count(self, messages: list[Message]) -> int:
         """Tokens of the conversation, by the model's own template and tokenizer."""
         prompt = self._post("/apply-template", {"messages": _safe(messages)})["prompt"]
@@ -128,6 +138,14 @@ class LlamaCpp:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
         return found
+
+
+def check(path: Path, name: str) -> None:
+    """Raises ``ModelError`` for a damaged file, and for a model without a chat template: llama.cpp would take any other."""
+    if not read_header(path).template:
+        raise ModelError(
+            f"{name} has no chat template, so it can't chat.", f"Use an instruction-tuned model, or a GGUF that has its template inside: {path}"
+        )
 
 
 def _request(messages: list[Message], sampling: Sampling) -> dict[str, Any]:

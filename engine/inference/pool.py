@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import ModelError, NotFound
-from engine.inference.hosted import Hosted
+from engine.inference.hosted import Hosted, Tuned
 from engine.inference.protocol import SMALL
 from engine.jobs.host import Host
+from engine.models.adapter_gguf import cannot, convert_adapter, converted
 from engine.models.load import resolve
 from engine.models.starter import CHAT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from engine.inference.llamacpp import LlamaCpp
     from engine.inference.protocol import Backend
     from engine.store.models import ModelRecord
     from engine.store.workspace import Workspace
@@ -33,16 +35,16 @@ def engine_of(record: ModelRecord, base: ModelRecord | None = None) -> EngineNam
     """What runs a model that chats; ``base`` is that of an adapter.
 
     An engine that was chosen for the model (``facts["engine"]``) goes first where its files are there; then llama.cpp
-    for a GGUF, and transformers for the rest.
+    for a GGUF and for the adapters that it can carry (``adapter_gguf.cannot``), and transformers for the rest.
     """
     whole = base or record
-    if record.kind == "endpoint" or whole.kind == "endpoint":
+    if "endpoint" in (record.kind, whole.kind):
         return "endpoint"
-    if whole.facts.get("engine") == "transformers" and whole.folder:
+    if (record.facts.get("engine") or whole.facts.get("engine")) == "transformers" and whole.folder:
         return "transformers"
-    if base is not None:
+    if not whole.gguf or (base is not None and cannot(record, base)):
         return "transformers"
-    return "llamacpp" if record.gguf else "transformers"
+    return "llamacpp"
 
 
 class ModelPool:
@@ -114,23 +116,50 @@ class ModelPool:
     def _open(self, record: ModelRecord) -> Backend:
         with self._lock:
             base = self._workspace.models.get(record.base) if record.base else None
+            note = ""
             if engine_of(record, base) == "llamacpp":
-                return self._llamacpp(record)
+                if base is None:
+                    return self._llamacpp(record)
+                try:
+                    return self._tuned(record, base)
+                except ModelError as error:
+                    if not base.folder:
+                        raise
+                    note = str(error)
             folder, adapter = resolve(self._workspace, record)
+            if base is not None and base.gguf:
+                note = note or f"not through llama.cpp: {cannot(record, base) or 'transformers was chosen'}"
             # An adapter trained again under its name is another adapter.
-            return Hosted(record.name, self._host(base or record, folder), str(adapter or ""), record.created if adapter else "")
+            return Hosted(record.name, self._host(base or record, folder), str(adapter or ""), record.created if adapter else "", note)
 
-    def _llamacpp(self, record: ModelRecord) -> Backend:
+    def _llamacpp(self, record: ModelRecord, wanted: Mapping[str, Path] | None = None) -> LlamaCpp:
+        """The base in llama.cpp with at least the ``wanted`` adapters beside it: it is loaded again only where one of
+        them is new."""
         from engine.inference.llamacpp import LlamaCpp
 
+        wanted = dict(wanted or {})
         found = self._bases.get(record.name)
-        if isinstance(found, LlamaCpp) and self._made.get(record.name) == record.gguf:
+        if isinstance(found, LlamaCpp) and self._made.get(record.name) == record.gguf and wanted.items() <= found.adapters.items():
             self._bases.move_to_end(record.name)
             return found
+        self.unload(record.name)
         self._made[record.name] = record.gguf
-        opened = LlamaCpp(record, self._workspace.settings)
+        opened = LlamaCpp(record, self._workspace.settings, {**self._converted(record), **wanted})
         self._keep(record.name, opened)
         return opened
+
+    def _tuned(self, record: ModelRecord, base: ModelRecord) -> Backend:
+        # An adapter trained again under its name is another adapter.
+        key = f"{record.name} {record.created}"
+        return Tuned(record.name, self._llamacpp(base, {key: convert_adapter(self._workspace, record, base)}), key)
+
+    def _converted(self, base: ModelRecord) -> dict[str, Path]:
+        """The adapters of a base that are converted already: they come along for nothing."""
+        found = {}
+        for record in self._workspace.models.all():
+            if record.kind == "adapter" and record.base == base.name and (path := converted(self._workspace, record, base)):
+                found[f"{record.name} {record.created}"] = path
+        return found
 
     def _host(self, base: ModelRecord, folder: Path) -> Host:
         # The same base may be loaded twice, as a GGUF for chat and as torch weights under its adapters.

@@ -56,7 +56,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a loaded model is. ``context`` in tokens; ``small``: its own words are not to be trusted with facts."""
+    """What a loaded model is. ``context`` in tokens; ``small``: its own words are not to be trusted with facts; ``note``
+    says why it runs on this backend, where another was to be expected."""
 
     name: str
     backend: str
@@ -65,6 +66,7 @@ class Facts:
     quantisation: str = ""
     adapter: str = ""
     small: bool = False
+    note: str = ""
 
 
 class Backend(Protocol):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError, explain
+from engine.models.tensors import check_folder
 
 if TYPE_CHECKING:
     from engine.store.models import ModelRecord
@@ -50,6 +51,7 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    check_folder(folder)
     tokenizer = load_tokenizer(folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto", use_safetensors=True, local_files_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError, NotFound
+from engine.models.gguf_header import read_header
 from engine.store.models import ModelRecord
 
 if TYPE_CHECKING:
@@ -26,8 +27,14 @@ def read(workspace: Workspace, path: Path, name: str, source: str = "", revision
             raise ModelError(
                 f"{path.name} is no model that can be used on its own.", "Give a .gguf file, or the folder that holds config.json and *.safetensors."
             )
-        _check_gguf(path)
-        return ModelRecord(name=name, kind="chat", source=source, revision=revision, gguf=str(path), bytes=path.stat().st_size)
+        header = read_header(path)
+        told = {"architecture": header.family, "quantisation": header.quantisation, "context": header.get("context_length") or None}
+        if not header.template:
+            told["chat_template"] = "none: it can't chat"
+        return ModelRecord(
+            name=name, kind="chat", source=source, revision=revision, gguf=str(path), bytes=path.stat().st_size,
+            facts={key: value for key, value in told.items() if value},
+        )  # fmt: skip
     if (path / "adapter_config.json").is_file():
         return _adapter(workspace, path, name, source, revision)
     gguf = sorted(path.glob("*.gguf"))
@@ -88,9 +95,3 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} can't be read: {error}.", "Bring the model again: its files are damaged.") from None
     return found
-
-
-def _check_gguf(path: Path) -> None:
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ModelError(f"{path} is no GGUF file, whatever its name says.", "Download it again.")
