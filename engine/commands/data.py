@@ -51,7 +51,10 @@ class Add(Work):
     test: float = Field(0.1, ge=0, lt=1, description="Part of the rows set aside for testing where the source has one split only; 0 for none")
     seed: int = Field(42, ge=0, description="Which rows those are")
     rows: int = Field(0, ge=0, description="Take only the first rows, as a stream: for what is larger than the disk; 0 for all")
-    bad: Literal["", "skip", "cast"] = Field("", description="Bad rows: skip and list them; or empty and list the values that are no numbers")
+    bad: Literal["", "skip", "cast"] = Field(
+        "",
+        description="Bad rows: skip and list them; cast: empty and list the few values that are no numbers, dates or true and false as the rest of their column",
+    )
     union: bool = Field(False, description="Take files with different columns together; what a file lacks is empty")
     delimiter: str = Field("", description="What parts the fields of a CSV file (“tab” for a tab); found by itself otherwise")
     encoding: str = Field("", description="How a text file is written, like utf-8 or cp1252; found by itself otherwise")

@@ -100,7 +100,7 @@ class Keep(Work):
 class Export(Work):
     """Write a dataset, or a split of it, to a CSV, JSONL or Parquet file. A file that is there is not replaced without --force.
 
-    In CSV, lists and structs become JSON.
+    In CSV, lists and structs become JSON. With --sort the rows of all splits are ordered together.
     """
 
     verb = "export"
@@ -108,11 +108,16 @@ class Export(Work):
     words = ("address", "file")
     slot = "io"
     completes = {"address": "datasets", "file": "files"}
-    examples = ("export tickets tickets.parquet", "export tickets/test late.csv --where \"label = 'late'\" --columns text,label")
+    examples = (
+        "export tickets tickets.parquet",
+        "export tickets/test late.csv --where \"label = 'late'\" --columns text,label",
+        "export tickets dear.csv --sort -amount",
+    )
 
     address: str = Field(min_length=1, description="NAME for all its rows, or NAME/SPLIT")
     file: str = Field(min_length=1, description="What to write; its ending says how: .csv, .jsonl or .parquet")
     where_: str = Field("", description="Only rows that fit a condition: \"label = 'refund' AND amount > 10\"")
+    sort: list[str] = Field([], description="Columns to order by; -amount puts the largest first")
     columns: list[str] = Field([], description="Which columns, in this order")
     force: bool = Field(False, description="Replace the file if it is there")
 
@@ -121,19 +126,21 @@ class Export(Work):
 
     def prepare(self, desk: Desk) -> Export:
         from engine.data.export import check_target
-        from engine.data.view import check_columns, check_where
+        from engine.data.view import check_columns, check_where, parse_sort
 
         record, splits = self._splits(desk.workspace)
         check_columns(record, self.columns)
+        check_columns(record, [column for column, _ in parse_sort(self.sort)])
         check_where(record, splits[0], self.where_)
         return self.model_copy(update={"file": str(check_target(Path(self.file), force=self.force))})
 
     def work(self, job: JobContext) -> Result:
         from engine.data.export import export
+        from engine.data.view import parse_sort
 
         record, splits = self._splits(job.workspace)
         file = Path(self.file)
-        count = export(job, record, splits, file, self.where_, self.columns, force=self.force)
+        count = export(job, record, splits, file, self.where_, self.columns, parse_sort(self.sort), force=self.force)
         size = file.stat().st_size
         data = {"file": str(file), "rows": count, "bytes": size, "dataset": record.name, "splits": splits}
         return Result(f"{count:,} row{'s' if count != 1 else ''} of {self.address} are in {file} ({told_size(size)}).", data)

@@ -87,46 +87,6 @@ def text_head(path: Path, encoding: str, copy: Path, rows: int, unit: str) -> Pa
     return copy
 
 
-def arrow_stream(job: JobContext, path: Path, copy: Path, rows: int = 0) -> Path:
-    """An Arrow file (stream, file or Feather) as a stream, batch by batch, or its first ``rows`` rows.
-
-    Raises ``DataError`` with the batch that is broken.
-    """
-    import pyarrow as pa
-    from pyarrow import feather
-
-    number = done = 0
-    try:
-        with pa.memory_map(str(path)) as source:
-            head = source.read(6)
-            source.seek(0)
-            if head[:4] == b"FEA1":
-                table = feather.read_table(path)
-                schema, batches = table.schema, iter(table.to_batches())
-            elif head == b"ARROW1":
-                file = pa.ipc.open_file(source)
-                schema, batches = file.schema, (file.get_batch(at) for at in range(file.num_record_batches))
-            else:
-                stream = pa.ipc.open_stream(source)
-                schema, batches = stream.schema, iter(stream)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            with pa.OSFile(str(copy), "wb") as out, pa.ipc.new_stream(out, schema) as writer:
-                for number, batch in enumerate(batches):
-                    job.check()
-                    batch.validate(full=True)
-                    writer.write_batch(batch.slice(0, rows - done) if rows else batch)
-                    done += batch.num_rows
-                    if rows and done >= rows:
-                        break
-                    job.progress(number, None, "batches", f"checking {path.name}")
-    except (ValueError, OSError, NotImplementedError, KeyError, TypeError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
-        where = f" (batch {number})" if number else ""
-        raise DataError(f"{path.name} is not an Arrow file that can be read{where}: {first_line(error)}", "Write it again.") from None
-    return copy
-
-
 def free_memory() -> int:
     """Bytes of memory that can be had now; 4 GB where the system does not say."""
     try:

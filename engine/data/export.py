@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from engine.data import rows
-from engine.data.view import View, check_columns
+from engine.data.sql import ROW, SPLIT, Sql
+from engine.data.view import View, check_columns, selecting
 from engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from engine.data.view import Sort
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
 
 FORMATS = (".csv", ".jsonl", ".parquet")
+PIECE = 2000
+"""Rows held at once of those that are taken in another order than theirs."""
 
 
 def check_target(file: Path, *, force: bool) -> Path:
@@ -36,23 +41,33 @@ def check_target(file: Path, *, force: bool) -> Path:
     return file
 
 
-def export(job: JobContext, record: DatasetRecord, splits: Sequence[str], file: Path, where: str, columns: Sequence[str], *, force: bool) -> int:
-    """Write the rows that fit ``where``; returns how many. Raises ``DataError``, ``Stopped``; ``OSError`` for a full disk."""
+def export(
+    job: JobContext, record: DatasetRecord, splits: Sequence[str], file: Path, where: str, columns: Sequence[str], sort: Sort = (), *, force: bool
+) -> int:
+    """Write the rows that fit ``where``, in the order of ``sort`` over all ``splits`` together; returns how many.
+
+    Raises ``DataError``, ``Stopped``; ``OSError`` for a full disk.
+    """
     names = check_columns(record, columns)
-    views = [View(record, split, where, cancel=job.token) for split in splits]
-    total, done = sum(view.rows for view in views), 0
+    if sort:
+        numbers = _ordered(job, record, splits, where, sort)
+        total, batches = len(numbers), _taken(record, splits, numbers, names)
+    else:
+        views = [View(record, split, where, cancel=job.token) for split in splits]
+        total = sum(view.rows for view in views)
+        batches = (batch for view in views for batch in _batches(view, names))
+    done = 0
     if not total:
         raise DataError(f"No row of {record.name} fits.", "Nothing was written.")
     sample = rows.open_folder(rows.split_folder(record, splits[0])).batches[0].select(names).slice(0, 0)
     part = file.with_name(f".{file.name}.part-{job.id}")
     try:
         with _writer(part, file.suffix.lower(), sample) as write:
-            for view in views:
-                for batch in _batches(view, names):
-                    job.check()
-                    write(batch)
-                    done += batch.num_rows
-                    job.progress(done, total, "rows", "writing")
+            for batch in batches:
+                job.check()
+                write(batch)
+                done += batch.num_rows
+                job.progress(done, total, "rows", "writing")
         check_target(file, force=force)
         part.replace(file)
     finally:
@@ -74,6 +89,40 @@ def _batches(view: View, names: list[str]) -> Iterator[pa.RecordBatch]:
         wanted = numbers[ends[at] : ends[at + 1]]
         if len(wanted):
             yield opened.batches[at].select(names).take(wanted.astype(np.int64) - opened.starts[at])
+
+
+def _ordered(job: JobContext, record: DatasetRecord, splits: Sequence[str], where: str, sort: Sort) -> Any:
+    """The numbers of the rows in the wanted order; those of a split go on where those of the split before it end."""
+    import numpy as np
+
+    with Sql([record]) as sql:
+        found = sql.table(selecting(sql, record, splits[0] if len(splits) == 1 else "", where.strip(), sort), cancel=job.token)
+    numbers = found.column(ROW).to_numpy().astype(np.int64)
+    if len(splits) > 1:
+        ends = dict(zip(splits, accumulate(record.splits[split] for split in splits), strict=True))
+        numbers += np.asarray([ends[split] - record.splits[split] for split in found.column(SPLIT).to_pylist()], np.int64)
+    return numbers
+
+
+def _taken(record: DatasetRecord, splits: Sequence[str], numbers: Any, names: list[str]) -> Iterator[pa.RecordBatch]:
+    """Rows from wherever they lie, ``PIECE`` at a time: of each piece, those that lie together are read together."""
+    import numpy as np
+    import pyarrow as pa
+
+    opened = [rows.open_folder(rows.split_folder(record, split)) for split in splits]
+    starts = np.asarray([0, *accumulate(int(count) for split in opened for count in np.diff(split.starts))], np.int64)
+    batches = [(split, at) for split in opened for at in range(len(split.batches))]
+    for first in range(0, len(numbers), PIECE):
+        piece = numbers[first : first + PIECE]
+        order = np.argsort(piece, kind="stable")
+        held = piece[order]
+        ends = np.searchsorted(held, starts)
+        found = []
+        for at in np.flatnonzero(np.diff(ends)).tolist():
+            split, number = batches[at]
+            found.append(split.batches[number].select(names).take(pa.array(held[ends[at] : ends[at + 1]] - starts[at])))
+        table = pa.Table.from_batches(found).combine_chunks().take(pa.array(np.argsort(order)))
+        yield from table.to_batches()
 
 
 @contextmanager

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST = 1000
 """Faults counted in a file before “more than” is said: nobody reads on, and each may cost a second look at many lines."""
+SHOWN = 3
+"""Pieces left out that are told one by one; the list has all."""
 FILE = "left-out.jsonl"
 """The list of what was left out, beside the splits in a dataset's folder."""
 
@@ -68,19 +70,30 @@ class LeftOut:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = self.values = 0
+        self.rows = self.values = self.parts = 0
+        self._told: list[str] = []
         self._file: TextIO | None = None
 
     def row(self, fault: Fault) -> None:
         self.rows += 1
+        self._fault(fault)
+
+    def part(self, fault: Fault) -> None:
+        """A piece of a file of which nobody can say how many rows it has: a sheet, a file of an archive, what follows a break."""
+        self.parts += 1
+        if len(self._told) < SHOWN:
+            self._told.append(f"{fault.place}: {fault.reason}")
+        self._fault(fault)
+
+    def _fault(self, fault: Fault) -> None:
         told = asdict(fault)
         self._write(
             {"file": told["file"], "line": told["line"], "column": told["column"], "reason": told["reason"], "text": visible(fault.raw, 0, 0)}
         )
 
-    def value(self, split: str, row: int, column: str, value: str) -> None:
+    def value(self, split: str, row: int, column: str, value: str, reason: str) -> None:
         self.values += 1
-        self._write({"split": split, "row": row, "column": column, "reason": "not a number", "text": visible(value, 0, 0)})
+        self._write({"split": split, "row": row, "column": column, "reason": reason, "text": visible(value, 0, 0)})
 
     def close(self) -> None:
         if self._file is not None:
@@ -88,15 +101,14 @@ class LeftOut:
 
     def note(self, folder: Path) -> str:
         """What to say about it once the list lies in ``folder``."""
-        parts = [
-            f"{count:,} {what} {done}"
-            for count, what, done in ((self.rows, "bad rows were", "left out"), (self.values, "values were", "emptied"))
-            if count
-        ]
-        parts = [
-            part.replace("1 bad rows were", "1 bad row was").replace("1 values were", "1 value was") if part[:2] == "1 " else part for part in parts
-        ]
-        return f"{' and '.join(parts)}: see {folder / self.path.name}." if parts else ""
+        counted = (
+            (self.rows, "bad row was left out", "bad rows were left out"),
+            (self.parts, "piece that can't be read was left out", "pieces that can't be read were left out"),
+            (self.values, "value was emptied", "values were emptied"),
+        )
+        parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in counted if count]
+        pieces = "".join(f" {told[:300]}." for told in self._told)
+        return f"{' and '.join(parts)}: see {folder / self.path.name}.{pieces}" if parts else ""
 
     def _write(self, told: dict[str, Any]) -> None:
         if self._file is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.data import maps
 from engine.data.check import first_line, free_memory
 from engine.data.faults import Fault, LeftOut, Survey
 from engine.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from engine.jobs.context import JobContext
@@ -40,6 +41,13 @@ def columns_of(path: Path) -> list[str]:
     return names
 
 
+def maps_of(path: Path) -> list[str]:
+    """The columns that hold maps."""
+    import pyarrow.parquet as pq
+
+    return maps.listed(pq.read_schema(path))[1]
+
+
 def head(path: Path, copy: Path, rows: int) -> Path:
     """The first ``rows`` rows, as an Arrow stream."""
     import pyarrow as pa
@@ -47,16 +55,14 @@ def head(path: Path, copy: Path, rows: int) -> Path:
 
     copy.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with (
-            pq.ParquetFile(path, page_checksum_verification=True) as file,
-            pa.OSFile(str(copy), "wb") as out,
-            pa.ipc.new_stream(out, file.schema_arrow) as writer,
-        ):
-            for batch in file.iter_batches(min(rows, 1000)):
-                writer.write_batch(batch.slice(0, rows))
-                rows -= batch.num_rows
-                if rows <= 0:
-                    break
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            schema, _ = maps.listed(file.schema_arrow)
+            with pa.OSFile(str(copy), "wb") as out, pa.ipc.new_stream(out, schema) as writer:
+                for batch in file.iter_batches(min(rows, 1000)):
+                    writer.write_batch(batch.slice(0, rows).cast(schema))
+                    rows -= batch.num_rows
+                    if rows <= 0:
+                        break
     except (ValueError, NotImplementedError) as error:
         raise DataError(f"{path.name} can't be read: {first_line(error)}", "Write it again.") from None
     return copy
@@ -75,16 +81,31 @@ def survey(job: JobContext, path: Path) -> Survey:
 
 def mend(job: JobContext, path: Path, copy: Path, left: LeftOut) -> None:
     """Write the row groups that can be read to ``copy``, an Arrow stream, and list the others. Raises ``Stopped``."""
+    _copied(job, path, copy, left.row)
+
+
+def copied(job: JobContext, path: Path, copy: Path) -> None:
+    """Write a file that has maps to ``copy``, an Arrow stream without them. Raises ``DataError`` where a row group can't be
+    read, ``Stopped``."""
+
+    def refused(_: Fault) -> None:
+        raise survey(job, path).error()
+
+    _copied(job, path, copy, refused)
+
+
+def _copied(job: JobContext, path: Path, copy: Path, bad: Callable[[Fault], None]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     copy.parent.mkdir(parents=True, exist_ok=True)
-    with pa.OSFile(str(copy), "wb") as out, pa.ipc.new_stream(out, pq.read_schema(path)) as writer:
+    schema, changed = maps.listed(pq.read_schema(path))
+    with pa.OSFile(str(copy), "wb") as out, pa.ipc.new_stream(out, schema) as writer:
         for group in _groups(job, path):
             if isinstance(group, Fault):
-                left.row(group)
+                bad(group)
             else:
-                writer.write_table(group)
+                writer.write_table(group.cast(schema) if changed else group)
 
 
 def _groups(job: JobContext, path: Path) -> Iterator[Any]:

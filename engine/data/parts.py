@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.data import check, csvfile, encoding, jsonfile, parquet, tables, union
+from engine.data import arrowfile, check, csvfile, encoding, jsonfile, maps, parquet, tables, union
 from engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -248,15 +248,21 @@ def _parquet(desk: Desk, source: Source) -> list[Part]:
         raise refused
     desk.notes.append("Read as Parquet.")
     rows, skip = desk.options.rows, desk.options.bad == "skip"
+    mapped = list(dict.fromkeys(name for path in source.every for name in parquet.maps_of(path)))
     files: dict[str, list[Path]] = {}
+    copying = bool(rows or skip or mapped)
     for split, path in _each(source.files):
         copy = desk.copy(path, ".arrow")
         if rows:
             parquet.head(path, copy, rows)
         elif skip:
             parquet.mend(desk.job, path, copy, desk.left)
-        files.setdefault(split, []).append(copy if rows or skip else path)
-    if rows or skip:
+        elif copying:
+            parquet.copied(desk.job, path, copy)
+        files.setdefault(split, []).append(copy if copying else path)
+    if mapped:
+        desk.notes.append(maps.said(mapped))
+    if copying:
         return _one("arrow", source, files, {}, desk)
     options = {"batch_size": 1000, "fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
     return _one("parquet", source, files, options, desk)
@@ -273,18 +279,24 @@ def parquet_fault(desk: Desk, source: Source) -> DataError | None:
 
 def _arrow(desk: Desk, source: Source) -> list[Part]:
     files: dict[str, list[Path]] = {}
-    for split, path in _each(source.files):
-        files.setdefault(split, []).append(check.arrow_stream(desk.job, path, desk.copy(path, ".arrow"), desk.options.rows))
+    left = desk.left if desk.options.bad == "skip" else None
     desk.notes.append("Read as Arrow.")
+    for split, path in _each(source.files):
+        copy = desk.copy(path, ".arrow")
+        desk.notes += arrowfile.copied(desk.job, path, copy, left, desk.options.rows)
+        files.setdefault(split, []).append(copy)
+    desk.notes[:] = dict.fromkeys(desk.notes)
     return _one("arrow", source, files, {}, desk)
 
 
 def _tables(desk: Desk, source: Source) -> list[Part]:
     files: dict[str, list[Path]] = {}
-    read = tables.from_database if source.reader == "sqlite" else tables.from_workbook
     for split, path in _each(source.files):
         copy = desk.copy(path, ".arrow")
-        read(desk.job, path, copy, desk.options, desk.notes)
+        if source.reader == "sqlite":
+            tables.from_database(desk.job, path, copy, desk.options, desk.notes)
+        else:
+            tables.from_workbook(desk.job, path, copy, desk.options, desk.notes, desk.left)
         files.setdefault(split, []).append(copy)
     desk.notes[:] = dict.fromkeys(desk.notes)
     return _one("arrow", source, files, {}, desk)

@@ -38,7 +38,7 @@ def read(job: JobContext, source: Source, cache: Path, options: Options, left: L
             from engine.data.hub import from_hub
 
             return from_hub(job, source.repository, cache, options, desk.notes), desk.notes
-        source = unpack(job, source, cache / "unpacked", options, desk.notes)
+        source = unpack(job, source, cache / "unpacked", options, left)
         if source.reader in sources.MEDIA:
             found = media_folders.read(job, source, cache / "media", options, left, desk.notes, lambda paths: _metadata(desk, paths, cache))
         else:
@@ -158,13 +158,15 @@ def _csv_again(desk: Desk, ready: list[Part], cache: Path) -> dict[str, Any]:
 
 
 def _nearly(desk: Desk, found: dict[str, Any]) -> dict[str, Any]:
-    """Columns that are numbers but for a few values: emptied and listed if a person said so, told otherwise."""
-    nearly = casting.nearly_numbers(found)
-    if nearly and desk.options.bad == "cast":
-        return casting.cast(desk.job, found, list(nearly), desk.left)
-    for column, (odd, total, example) in list(nearly.items())[:3]:
-        holds = f"{odd:,} of {total:,} values {'is no number' if odd == 1 else 'are no numbers'} (“{example[:40]}”)"
-        desk.notes.append(f"“{column}” stays text: {holds}. To empty and list {'it' if odd == 1 else 'them'}: add it again with --bad cast.")
+    """Columns of numbers, dates or true and false but for a few values: emptied and listed if a person said so, told otherwise."""
+    asked = desk.options.bad == "cast"
+    nearly = casting.nearly(found, whole=asked)
+    if nearly and asked:
+        desk.notes += [f"“{column}” was read as {near.kind}{'' if ' ' in near.kind else 's'}." for column, near in nearly.items()]
+        return casting.cast(desk.job, found, {column: near.kind for column, near in nearly.items()}, desk.left)
+    for column, near in list(nearly.items())[:3]:
+        holds = f"{near.odd:,} of {near.total:,} values {near.are_none} (“{near.example[:40]}”)"
+        desk.notes.append(f"“{column}” stays text: {holds}. To empty and list {'it' if near.odd == 1 else 'them'}: add it again with --bad cast.")
     return found
 
 

@@ -7,12 +7,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from engine.data.csvfile import header_names
+from engine.data.faults import Fault
 from engine.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from engine.data.faults import LeftOut
     from engine.data.options import Options
     from engine.jobs.context import JobContext
 
@@ -21,25 +23,29 @@ STEPS = 100_000
 """SQLite's own instructions between two looks at whether a stop was asked for."""
 
 
-def from_workbook(job: JobContext, path: Path, target: Path, options: Options, notes: list[str]) -> None:
-    """One sheet of a workbook: the one named, or the first that holds anything. Raises ``DataError``."""
+def from_workbook(job: JobContext, path: Path, target: Path, options: Options, notes: list[str], left: LeftOut) -> None:
+    """One sheet of a workbook: the one named, or the first that holds anything. Raises ``DataError``: where a sheet is
+    broken with the offer to go on without it, by name."""
     import pyarrow as pa
     from python_calamine import CalamineWorkbook
 
     try:
         book = CalamineWorkbook.from_path(str(path))
-        names = book.sheet_names
-        if options.table and options.table not in names:
-            raise _no_table(path, "sheet", options.table, names)
-        chosen, found = "", []  # type: str, list[list[Any]]
-        for chosen in [options.table] if options.table else names:
-            found = [row for row in book.get_sheet_by_name(chosen).to_python() if any(value != "" for value in row)]
-            if found:
-                break
-    except DataError:
-        raise
     except Exception as error:  # the library's errors have no common parent
         raise DataError(f"{path.name} can't be read: {str(error)[:200]}.", "Is it a workbook, and not locked with a password?") from None
+    names = book.sheet_names
+    if options.table and options.table not in names:
+        raise _no_table(path, "sheet", options.table, names)
+    chosen, found = "", []  # type: str, list[list[Any]]
+    for chosen in [options.table] if options.table else names:
+        try:
+            found = _rows_of(book, chosen)
+        except Exception as error:
+            if options.table or options.bad != "skip":
+                raise _broken_sheet(path, book, chosen, error) from None
+            left.part(Fault(path.name, 0, 0, f"the sheet “{chosen}” can't be read: {str(error)[:200]}"))
+        if found:
+            break
     job.check()
     if not found:
         raise DataError(f"{path.name} holds no rows.", "There is nothing in it to add.")
@@ -52,6 +58,30 @@ def from_workbook(job: JobContext, path: Path, target: Path, options: Options, n
     others = [name for name in names if name != chosen]
     more = f" (others: {', '.join(others[:8])}; choose with --table)" if others else ""
     notes.append(f"Read from the sheet “{chosen}”{more}.")
+
+
+def _rows_of(book: Any, sheet: str) -> list[list[Any]]:
+    return [row for row in book.get_sheet_by_name(sheet).to_python() if any(value != "" for value in row)]
+
+
+def _broken_sheet(path: Path, book: Any, broken: str, error: Exception) -> DataError:
+    """What is wrong with a sheet, and those that are good."""
+    good = []
+    for name in book.sheet_names:
+        try:
+            if name != broken and _rows_of(book, name):
+                good.append(name)
+        except Exception:  # noqa: S112  one more that is broken
+            continue
+    told = f" {len(good)} other{'s are' if len(good) > 1 else ' is'} good: {', '.join(good[:8])}." if good else ""
+    refused = DataError(
+        f"{path.name}: the sheet “{broken}” can't be read: {str(error)[:200].rstrip('.')}.{told}", "Save it again, or choose a sheet: --table"
+    )
+    if good:
+        refused.offer(f"leave out the sheet “{broken}” and list it", bad="skip", table="")
+    for name in good[:5]:
+        refused.offer(f"add the sheet “{name}”", table=name)
+    return refused
 
 
 def from_database(job: JobContext, path: Path, target: Path, options: Options, notes: list[str]) -> None:

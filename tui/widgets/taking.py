@@ -120,7 +120,12 @@ class Taking(DetailPart):
             if where and quote in where:
                 self.notify("This filter has both kinds of quotes: write it into the line yourself.", severity="warning", markup=False)
                 where = ""
-            self.post_message(FillBox(f"/export {self.look.dataset}/{self.look.split} " + (f"--where {quote}{where}{quote} " if where else "")))
+            told = [f"/export {self.look.dataset}/{self.look.split}"]
+            told += [f"--where {quote}{where}{quote}"] if where else []
+            told += [f"--sort {_word(f'-{column}' if down else column)}" for column, down in self.look.sort]
+            if self.look.hidden and self.dataset:
+                told += [f"--columns {_word(','.join(name for name in self.dataset.features if name not in self.look.hidden))}"]
+            self.post_message(FillBox(" ".join(told) + " "))
 
     def action_run_on(self, verb: str) -> None:
         """Run a Command on this dataset; its screen opens when it is done."""
@@ -129,3 +134,8 @@ class Taking(DetailPart):
 
     def action_sql(self) -> None:
         self.post_message(RunLine("sql"))
+
+
+def _word(text: str) -> str:
+    """A word of a line, in quotes where it has spaces."""
+    return f'"{text}"' if " " in text else text
