@@ -82,6 +82,9 @@ class Job(Now):
         if progress:
             rows.append(["progress", f"{progress.done:g} of {progress.total or '?'} {progress.unit} {progress.note}".strip()])
         rows += [[name, f"{metric.value:.4g} (step {metric.step})"] for name, metric in sorted(metrics.items())]
+        peak = desk.workspace.peaks.find(self.job)
+        if peak:
+            rows.append(["memory", peak.says()])
         if record.error:
             rows += [["error", record.error["message"]], ["way out", record.error.get("hint", "")]]
             rows += [["try", repair["line"]] for repair in record.error.get("repairs", [])]
@@ -89,6 +92,7 @@ class Job(Now):
             **as_data(record),
             "progress": {"done": progress.done, "total": progress.total, "unit": progress.unit} if progress else None,
             "metrics": {name: {"step": metric.step, "value": metric.value} for name, metric in metrics.items()},
+            "memory": {"expected": peak.corrected, "predicted": peak.predicted, "measured": peak.measured} if peak else None,
             "folder": str(desk.workspace.paths.job(self.job)),
         }
         return Result(

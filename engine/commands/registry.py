@@ -50,6 +50,7 @@ VERBS: dict[str, str] = {
     "clusters": "engine.commands.quality:Clusters",
     # models and chat
     "models": "engine.commands.models:Models",
+    "fit": "engine.commands.fit:FitCommand",
     "pull": "engine.commands.models:Pull",
     "use": "engine.commands.models:Use",
     "chat": "engine.commands.chat:Chat",

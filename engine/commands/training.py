@@ -53,11 +53,14 @@ class Train(Work):
     eval_steps: int | None = Field(None, ge=1, description="Steps between measures of the held-out loss")
     save_steps: int | None = Field(None, ge=1, description="Steps between checkpoints; left open, one about every 45 seconds")
     name: str = Field("", description="What the trained model is called (BASE-DATASET)")
+    force: bool = Field(False, description="Start even where the estimate says that it can't fit in memory")
 
     def title(self) -> str:
         return f"train {self.base} on {self.on}"
 
     def prepare(self, desk: Desk) -> Train:
+        from engine.training.memory import check_memory
+
         workspace = desk.workspace
         base, dataset = workspace.models.get(self.base), workspace.datasets.get(self.on)
         chosen = _recipe(base) if self.recipe == "auto" else self.recipe
@@ -70,7 +73,9 @@ class Train(Work):
         ready = self.model_copy(update={"recipe": chosen, "split": split, "name": self.name or _free_name(desk, f"{self.base}-{self.on}")})
         if self.name:
             _check_name(desk, self.name)
-        ready.spec(dataset)  # Says now what would be wrong later.
+        spec = ready.spec(dataset)  # Says now what would be wrong later.
+        if not self.force:
+            check_memory(workspace, spec)
         return ready
 
     def spec(self, dataset: DatasetRecord) -> TrainSpec:

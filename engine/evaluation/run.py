@@ -14,6 +14,7 @@ from engine.evaluation import kept
 from engine.evaluation.figures import figure, headline, single, words
 from engine.evaluation.tasks import Answers, Classification
 from engine.models.convert import trainable_folder
+from engine.models.learned import expect_inference
 from engine.models.load import resolve
 from engine.paths import write_atomic
 from engine.results import Result, Table
@@ -38,6 +39,7 @@ def evaluate(job: JobContext, spec: EvalSpec) -> Result:
     set_torch_threads(workspace.settings.threads)
     dataset = dataset_of(job, spec.dataset)
     job.progress(0, None, "row", "loading the model")
+    expect_inference(job, spec.model, spec.batch_size)
     task = _task(job, spec, dataset)
     rows = load_split(dataset, spec.split)
     _learn_labels(task, dataset, rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import events
-from engine.devices import prepare_environment, step_back
+from engine.devices import peak_memory, prepare_environment, step_back
 from engine.errors import BitternError, JobError, Stopped, explain, from_dict
 from engine.jobs.context import CancelToken, JobContext
 from engine.jobs.process import Channel, become_child, describe_exit, listen, start
@@ -107,10 +107,13 @@ def child_main(connection: Connection, loader: str, root: str, job_id: str) -> N
     record = workspace.jobs.get(job_id)
     try:
         result = restore(loader, record).work(JobContext(job_id, workspace, emit, token, resumed=record.attempts > 1))
-        channel.send({"result": result.as_dict()})
+        message: dict[str, Any] = {"result": result.as_dict()}
+        with suppress(Exception):  # a figure for next time: a job does not fail by it
+            workspace.peaks.measure(job_id, peak_memory())
     except Stopped as stopped:
-        channel.send({"stopped": stopped.how})
+        message = {"stopped": stopped.how}
     except BaseException as error:
         if not isinstance(error, BitternError):
             traceback.print_exc()
-        channel.send({"error": explain(error).as_dict()})
+        message = {"error": explain(error).as_dict()}
+    channel.send(message)

@@ -13,6 +13,7 @@ from engine.store.datasets import DatasetTable
 from engine.store.indexes import IndexTable
 from engine.store.jobs import JobTable
 from engine.store.models import ModelTable
+from engine.store.peaks import PeakTable
 from engine.store.presets import PresetTable
 from engine.store.runs import RunTable
 from engine.store.sessions import SessionTable
@@ -43,6 +44,7 @@ class Workspace:
         self.models = ModelTable(self.database)
         self.indexes = IndexTable(self.database)
         self.jobs = JobTable(self.database)
+        self.peaks = PeakTable(self.database)
         self.runs = RunTable(self.database)
         self.sessions = SessionTable(self.database)
         self.presets = PresetTable(self.database)

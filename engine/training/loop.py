@@ -17,6 +17,7 @@ from engine.models.convert import trainable_folder
 from engine.paths import write_json
 from engine.training import checkpoints
 from engine.training.collate import Pad
+from engine.training.memory import expect_training
 from engine.training.order import Grouped
 from engine.training.outcome import put_in_place, tell
 from engine.training.recipes import recipe
@@ -65,6 +66,7 @@ def fine_tune(job: JobContext, spec: TrainSpec) -> Result:
     spec = _remembered(job, spec)
     prepared = how.prepare(job, spec, folder)
     while True:
+        expect_training(job, spec, max(len(row["input_ids"]) for row in prepared.train))
         try:
             trained = train(job, spec, how, prepared, folder)
             break

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.devices import memory
+from engine.engine import Engine
+from engine.errors import BitternError, ModelError
 from engine.models.fit import fit_of_config, inference, kv_bytes, training, verdict, weight_bytes
+from engine.models.learned import solve
 from engine.models.shapes import from_numbers, shape_of
+from engine.store.models import ModelRecord
+from engine.store.peaks import PeakRecord
+from engine.store.workspace import Workspace
+from tests.fakes.follow import finish
+from tests.fakes.tiny import instruction_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL = {"vocab_size": 1003, "hidden_size": 96, "intermediate_size": 200, "num_hidden_layers": 3, "num_attention_heads": 8, "num_key_value_heads": 2}
 GPT = {"vocab_size": 1003, "hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -147,3 +160,80 @@ def test_a_shape_from_bare_numbers_holds_that_many_parameters() -> None:
 
 def test_what_is_nearly_full_is_tight() -> None:
     assert [verdict(need, 1000) for need in (800, 900, 1000, 1001)] == ["fits", "tight", "tight", "does not fit"]
+
+
+def home_with(home: Path, **config: Any) -> Workspace:
+    workspace = Workspace(home)
+    folder = home / "made"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({**SMALL, "model_type": "llama", "dtype": "float32", **config}))
+    workspace.models.put(ModelRecord("made", "chat", "made", 1, folder=str(folder)))
+    return workspace
+
+
+def test_what_was_measured_moves_the_prediction_and_tiny_jobs_leave_the_factor_alone() -> None:
+    plain = solve([], 600)
+    assert (round(plain.a), plain.b, plain.jobs) == (600, 1.0, 0)
+    tiny = [PeakRecord(str(n), "training", "m", 610_000_000, 600_000_000, 610_000_000, 900_000_000) for n in range(6)]
+    learnt = solve(tiny, 600_000_000)
+    assert learnt.at(10_000_000) == pytest.approx(900e6, rel=0.05), "what they all took"
+    assert learnt.at(20_000_000_000) == pytest.approx(20.9e9, rel=0.02), "and nothing is said of large ones"
+    assert learnt.error == pytest.approx(290 / 900, rel=0.01)
+    large = [
+        PeakRecord(str(n), "training", "m", size + 600_000_000, 600_000_000, 1, int(600e6 + 1.3 * size)) for n, size in enumerate((2e9, 4e9, 8e9))
+    ]
+    assert solve(large, 600_000_000).at(6e9) == pytest.approx(600e6 + 1.3 * 6e9, rel=0.05)
+
+
+def test_fit_answers_by_term_for_a_model_a_file_and_a_size(engine: Engine, home: Path) -> None:
+    home_with(home).close()
+    result = engine.run(engine.parse("fit made"))
+    assert result.data["verdict"] == "fits" and result.data["terms"]["weights"] > 0 and result.data["parameters"] == 435_168
+    assert {"terms", "total", "corrected", "memory", "advice", "learned_from", "measured"} <= set(result.data)
+    train = engine.run(engine.parse("fit made --train --method full --optimizer sgd --precision fp32"))
+    assert train.data["terms"]["optimizer"] == 0 and train.data["trainable"] == 435_168
+    assert engine.run(engine.parse(f"fit {home / 'made' / 'config.json'}")).data["parameters"] == 435_168
+    huge = engine.run(engine.parse("fit 900b --train --method full"))
+    assert huge.data["verdict"] == "does not fit" and "smaller model" in huge.data["advice"]
+    free = memory().free
+    needy = engine.run(engine.parse("fit 500m --train --batch-size 512"))
+    assert needy.data["corrected"] > free and "--batch-size" in needy.data["advice"]
+    for line, words in (
+        ("fit made --dtype q9", "no dtype"),
+        ("fit made --train --optimizer adamant", "no optimiser"),
+        ("fit nowhere", "no model called"),
+    ):
+        with pytest.raises(BitternError, match=words):
+            engine.run(engine.parse(line))
+
+
+def test_a_training_that_cannot_fit_is_refused_and_can_be_forced(engine: Engine, home: Path) -> None:
+    home_with(home, hidden_size=65536, intermediate_size=300_000, num_hidden_layers=400).close()
+    file = home / "lines.jsonl"
+    file.write_text(instruction_rows(8))
+    finish(engine, engine.run(engine.parse(f"add {file} --name lines")).data["job"])
+    with pytest.raises(ModelError, match=r"needs at least [\d.]+ GiB") as caught:
+        engine.run(engine.parse("train made --on lines"))
+    assert "--force" in caught.value.hint and not [job for job in engine.jobs() if job.verb == "train"]
+    engine.queue.close(5)  # It is queued, and never run.
+    assert engine.run(engine.parse("train made --on lines --force")).data["job"]
+
+
+@pytest.mark.slow
+def test_a_training_measures_its_memory_and_teaches_the_next_prediction(tiny_home: Path) -> None:
+    opened = Engine(tiny_home, everything=True)
+    try:
+        before = opened.run(opened.parse("fit tiny --train")).data
+        assert before["learned_from"] == 0
+        job = finish(opened, opened.run(opened.parse("train tiny --on lines --max-steps 2 --eval-rows 4")).data["job"], seconds=150).id
+        record = opened.workspace.peaks.find(job)
+        assert record is not None and record.kind == "training" and record.model == "tiny"
+        assert 100e6 < record.measured < 4e9 and record.predicted > 0
+        assert record.settings["max_length"] < 512, "the longest row counts, not the limit"
+        after = opened.run(opened.parse("fit tiny --train --max-length 64")).data
+        assert after["learned_from"] == 1 and [entry["job"] for entry in after["measured"]] == [job]
+        assert abs(after["corrected"] - record.measured) < abs(record.corrected - record.measured)
+        rows = dict(row[:2] for row in opened.run(opened.parse(f"job {job}")).table.rows)
+        assert "measured" in rows["memory"] and "expected" in rows["memory"]
+    finally:
+        opened.close(5)
