@@ -44,6 +44,10 @@ def run_command(options: Options) -> int:
                 detach(engine)
                 show(result, options)
                 return DONE
+            if command.verb == "serve":
+                from tui.serving import stay
+
+                return stay(engine, started[0], heard, options)
             if isinstance(command, Work) or command.verb in ("setup", "resume", "sql"):
                 return follow(engine, started, heard, options)
             show(result, options)

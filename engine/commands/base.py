@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.jobs.context import Where
+from engine.jobs.context import Slot, Where
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
@@ -97,8 +97,10 @@ class Work(Command):
     loaded and the Hub switched off. ``fresh``: a new child process, for what needs the network.
     """
 
-    slot: ClassVar[Literal["compute", "io"]] = "compute"
+    slot: ClassVar[Slot] = "compute"
     where: ClassVar[Where] = "warm"
+    pauses: ClassVar[bool] = True
+    """Whether it can stop at a checkpoint and go on from there."""
 
     def prepare(self, desk: Desk) -> Work:  # noqa: ARG002
         """Check against the workspace and fill in what was left open, before anything is queued.
@@ -121,4 +123,4 @@ class Work(Command):
         """Do it. Call ``job.check()`` at every step. Raises ``BitternError``; ``Stopped`` when asked to stop."""
 
 
-__all__ = ["Command", "Desk", "Effect", "Field", "Now", "Result", "Table", "Where", "Work"]
+__all__ = ["Command", "Desk", "Effect", "Field", "Now", "Result", "Slot", "Table", "Where", "Work"]

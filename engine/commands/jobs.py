@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from engine import events
 from engine.commands.base import Desk, Field, Now
+from engine.commands.registry import VERBS, command
+from engine.errors import JobError
 from engine.jobs import journal
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
+    from engine.commands.base import Work
     from engine.events import Event
     from engine.store.jobs import JobRecord
 
@@ -152,6 +155,9 @@ class Pause(Now):
     job: str = Field(description="The job's number")
 
     def run(self, desk: Desk) -> Result:
+        found = desk.workspace.jobs.get(self.job)
+        if found.verb in VERBS and not cast("type[Work]", command(found.verb)).pauses:
+            raise JobError(f"Job {found.id} ({found.title}) can't be paused: it has no end to go on to.", f"Stop it with: cancel {found.id}")
         record = desk.workspace.jobs.ask(self.job, "pause")
         desk.queue.poke()
         return Result(

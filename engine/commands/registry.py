@@ -66,6 +66,8 @@ VERBS: dict[str, str] = {
     "session": "engine.commands.sessions:Session",
     "branch": "engine.commands.sessions:Branch",
     "export-chat": "engine.commands.sessions:ExportChat",
+    "serve": "engine.commands.serve:Serve",
+    "servers": "engine.commands.serve:Servers",
     # training and evaluation
     "train": "engine.commands.training:Train",
     "evaluate": "engine.commands.evaluation:Evaluate",

@@ -21,6 +21,10 @@ Where = Literal["thread", "warm", "fresh"]
 """What runs a job: the worker thread; a child forked from the warm server (no Hub); a new process (the Hub)."""
 
 
+Slot = Literal["compute", "io", "serve"]
+"""The queue a job waits in: one computes at a time, a few read and write, and a server keeps neither waiting."""
+
+
 class Runnable(Protocol):
     """What the queue needs of a Command; the Commands themselves live in a room above."""
 
@@ -28,7 +32,7 @@ class Runnable(Protocol):
     def verb(self) -> str: ...
 
     @property
-    def slot(self) -> Literal["compute", "io"]: ...
+    def slot(self) -> Slot: ...
 
     @property
     def where(self) -> Where: ...

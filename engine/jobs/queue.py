@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
-SLOTS = {"compute": 1, "io": 2}
+SLOTS = {"compute": 1, "io": 2, "serve": 4}
 
 
 class JobQueue:
