@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
-import json
 import os
 import secrets
 import shutil
@@ -124,18 +123,12 @@ def transformers_serve(folder: Path, adapter: Path | None, settings: Settings, p
 
 
 def _with_adapter(served: Path, folder: Path, adapter: Path) -> None:
-    """A folder that transformers loads as the base with the adapter on it, whatever path the adapter was trained at."""
+    """A folder that transformers takes for a whole model with its adapter beside it, whatever path it was trained at."""
     served.mkdir()
-    for source in (folder, adapter):
-        for file in source.iterdir():
-            target = served / file.name
-            weights = source == folder and file.suffix == ".safetensors"
-            if file.is_file() and not weights and not file.name.endswith(".safetensors.index.json"):
-                target.unlink(missing_ok=True)
-                target.symlink_to(file)
-    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    (served / "adapter_config.json").unlink()
-    (served / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": str(folder)}), "utf-8")
+    for file in (*folder.iterdir(), *adapter.iterdir()):
+        if file.is_file():
+            (served / file.name).unlink(missing_ok=True)
+            (served / file.name).symlink_to(file)
 
 
 def other(engine: str, name: str, folder: Path, adapter: Path | None, parallel: int, context: int, log: Path) -> ServerProcess:

@@ -48,20 +48,17 @@ class Spec:
 def choose_engine(workspace: Workspace, record: ModelRecord, asked: str) -> str:
     """The engine that serves a model. Raises ``ModelError`` for a pair that does not go together."""
     if record.kind == "encoder":
-        known, why = ["encoder"], "is an encoder"
+        known, why = ["encoder"], "it is an encoder"
     elif record.kind in ("chat", "adapter"):
         known = ["transformers", "vllm", "tgi"]
-        if record.kind == "adapter":
-            why = cannot(record, workspace.models.get(record.base))
-        else:
-            why = "" if record.gguf else "has no GGUF file"
+        why = cannot(record, workspace.models.get(record.base)) if record.kind == "adapter" else "" if record.gguf else "it has no GGUF file"
         known = known if why else ["llama.cpp", *known]
     else:
         raise ModelError(f"“{record.name}” is a {record.kind}: there is no server for it.", "Serve a chat model, an adapter or an encoder.")
     if asked == "auto":
         return known[0]
     if asked not in known:
-        raise ModelError(f"{asked} does not serve “{record.name}”: it {why}.", f"Leave --engine open: then it is {known[0]}.")
+        raise ModelError(f"{asked} does not serve “{record.name}”: {why}.", f"Leave --engine open: then it is {known[0]}.")
     return asked
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     host = {"host": "127.0.0.1"} if address.isdigit() else {}
     # Serve() makes its uvicorn.Config with a host and a port only.
     config: Any = uvicorn.Config
-    uvicorn.Config = functools.partial(_config, config, {**where, **host})
+    uvicorn.Config = functools.partial(_config, config, {**where, **host})  # type: ignore[misc, assignment]
     pages = {"continuous_batching": True, "cb_num_blocks": int(batching[0]), "cb_max_batch_tokens": 256} if batching else {}
     Serve(force_model=folder, device="auto", dtype=dtype, **pages)
 
