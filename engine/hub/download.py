@@ -1,0 +1,371 @@
+"""Files of one commit into the Hub's own cache, each checked against its hash.
+
+The Hub's client keeps nothing of a file that broke off. Here the part that has come stays beside the cached files
+(``blobs/HASH.part``), and the next request asks for the bytes after it, in this job, in one that is resumed, or in
+another one for the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from engine.errors import DiskFull, HubError
+from engine.hub.cache import cache_folder
+from engine.hub.client import LOOK, bound, explain_hub, pause, wait_of
+from engine.hub.probe import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import BinaryIO
+
+    from engine.jobs.context import JobContext
+
+AT_ONCE = 4
+"""Files on their way at the same time."""
+PIECE = 8 << 30
+"""The most that is asked for at once; servers refuse a single answer of more than 50 GB."""
+CHUNK = 1 << 18
+QUIET = 3.0
+"""Seconds without a byte after which the job says so."""
+SPARE = 32 << 20
+"""Bytes that must stay free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file of a repository. ``hash`` is the SHA-256 of a large file, else git's SHA-1 of the blob, or empty where the
+    server tells neither; ``bytes`` its size."""
+
+    name: str
+    bytes: int
+    hash: str
+
+
+class Halted(Exception):
+    """A worker's signal to itself: the download is over, well or not."""
+
+
+class Download:
+    """``files`` of ``repository`` at the commit ``sha``; ``kind`` is ``model`` or ``dataset``. :meth:`run` fetches some.
+
+    Workers fetch, and the caller's thread reports and looks whether a stop was asked for. A worker that still waits for
+    a silent server when the download is over never writes again: it must hold the lock to write, and looks first.
+    """
+
+    def __init__(self, job: JobContext, repository: str, sha: str, files: Sequence[Remote], kind: str = "model") -> None:
+        self._job, self._repository, self._sha, self._kind = job, repository, sha, kind
+        self._base = cache_folder() / f"{kind}s--{repository.replace('/', '--')}"
+        self.folder = self._base / "snapshots" / sha
+        self._files = files
+        self._total = sum(file.bytes for file in files)
+        self._lock = threading.Lock()
+        self._over = False
+        self._queue: list[Remote] = []
+        self._busy = 0
+        self._errors: list[BaseException] = []
+        self._moved = time.monotonic()
+        self._trouble = ""
+        self._wait = 0.0
+        self._done = {file.name: self.here(file) for file in files}
+
+    def here(self, file: Remote) -> int:
+        """How many bytes of a file are on this disk already."""
+        for path in (self.folder / file.name, self._blob(file), self._part(file)):
+            if path.is_file():
+                return min(path.stat().st_size, file.bytes)
+        return 0
+
+    def check_room(self) -> None:
+        """Raises ``DiskFull`` where what is still to come does not fit."""
+        needed = self._total - sum(self._done.values())
+        free = shutil.disk_usage(next(folder for folder in (self._base, *self._base.parents) if folder.exists())).free
+        if needed and needed + SPARE > free:
+            here = f", beside the {_size(self._total - needed)} that are here" if needed < self._total else ""
+            raise DiskFull(
+                f"{self._repository} needs {_size(needed)} more{here}, and {_size(free)} are free in {cache_folder()}.",
+                "Free some space (`disk` lists what takes it), or set HF_HUB_CACHE to a larger disk.",
+            )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes to this repository's part of the cache meanwhile. Waits; raises ``Stopped``."""
+        from filelock import FileLock, Timeout
+
+        path = cache_folder() / ".locks" / self._base.name / "bittern.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, thread_local=False)
+        while True:
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                self._job.progress(0, None, "bytes", f"waiting: {self._repository} is being downloaded already")
+                self._job.token.wait(LOOK)
+                self._job.check()
+        try:
+            self._done = {file.name: self.here(file) for file in self._files}
+            yield
+        finally:
+            lock.release()
+
+    def run(self, files: Sequence[Remote]) -> None:
+        """Fetch what is missing of these. Raises ``HubError``, ``DiskFull``, ``Stopped``; what has come stays."""
+        bound(self._job.workspace.settings)
+        (self._base / "blobs").mkdir(parents=True, exist_ok=True)
+        self._queue = sorted((file for file in files if not (self.folder / file.name).is_file()), key=lambda file: file.bytes)
+        self._moved, self._over = time.monotonic(), False
+        self._busy = min(AT_ONCE, len(self._queue))
+        for number in range(self._busy):
+            threading.Thread(target=self._work, name=f"download-{number}", daemon=True).start()
+        try:
+            self._watch()
+        finally:
+            with self._lock:
+                self._over = True
+
+    def keep_reference(self, revision: str) -> None:
+        """Remember which commit a branch or tag was, as the Hub's client does."""
+        path = self._base / "refs" / (revision or "main")
+        if revision != self._sha and path.resolve().is_relative_to(self._base.resolve()):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self._sha, "ascii")
+
+    # -- the caller's thread -----------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        stall = self._job.workspace.settings.hub_stall
+        waited = 0.0
+        while True:
+            self._job.check()
+            with self._lock:
+                errors, busy, wait, self._wait = list(self._errors), self._busy, self._wait, 0.0
+                done, quiet, trouble = sum(self._done.values()), time.monotonic() - self._moved, self._trouble
+            if errors:
+                raise self._explained(errors[0])
+            if wait:
+                waited += wait
+                if waited > self._job.workspace.settings.hub_wait:
+                    raise HubError(f"The Hub asks to slow down for {wait:.0f} s more.", "Resume this job later: it goes on where it was.")
+                pause(self._job, wait, done, self._total)
+                self._moved = time.monotonic()
+                continue
+            if not busy:
+                self._job.progress(done, self._total, "bytes", "downloading")
+                return
+            if quiet > stall:
+                raise HubError(
+                    f"{self._repository}: nothing has come for {stall:.0f} s{f' ({trouble})' if trouble else ''}. "
+                    f"{_size(done)} of {_size(self._total)} are here.",
+                    "Resume this job, or pull it again: it goes on where it was.",
+                )
+            note = "downloading" if quiet < QUIET else f"nothing has come for {quiet:.0f} s{f': {trouble}' if trouble else ''}"
+            self._job.progress(done, self._total, "bytes", note)
+            self._job.token.wait(LOOK)
+
+    def _explained(self, error: BaseException) -> BaseException:
+        found = explain_hub(error, self._repository)
+        return DiskFull(f"No space left for {self._repository} in {cache_folder()}.", found.hint) if isinstance(found, DiskFull) else found
+
+    # -- the workers -------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while True:
+                with self._lock:
+                    if self._over or self._errors or not self._queue:
+                        return
+                    file = self._queue.pop()
+                self._fetch(file)
+        except Halted:
+            return
+        except BaseException as error:
+            with self._lock:
+                self._errors.append(error)
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    def _fetch(self, file: Remote) -> None:
+        blob, part = self._blob(file), self._part(file)
+        if not blob.is_file():
+            with part.open("ab", buffering=0) as out:
+                digest = self._begin(file, part)
+                while digest.at < file.bytes:
+                    self._piece(file, out, digest)
+            digest.compare(part)
+            with self._lock:
+                self._look()
+                part.replace(blob)
+        self._link(blob, self.folder / file.name)
+
+    def _begin(self, file: Remote, part: Path) -> Digest:
+        """The hash of what an earlier attempt has left."""
+        digest = Digest(file)
+        if part.stat().st_size > file.bytes:
+            os.truncate(part, 0)
+        with part.open("rb") as kept:
+            while chunk := kept.read(CHUNK * 4):
+                with self._lock:
+                    self._look()
+                    self._moved = time.monotonic()
+                digest.add(chunk)
+        return digest
+
+    def _piece(self, file: Remote, out: BinaryIO, digest: Digest) -> None:
+        """Ask for the bytes after those that are here, once; a connection that breaks off is no error yet."""
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, httpx
+
+        last = min(file.bytes, digest.at + PIECE)
+        headers = {**build_hf_headers(library_name="bittern"), "accept-encoding": "identity"}
+        if digest.at or last < file.bytes:
+            headers["range"] = f"bytes={digest.at}-{last - 1}"
+        stall = self._job.workspace.settings.hub_stall
+        before = digest.at
+        try:
+            with get_session().stream("GET", self._url(file), headers=headers, timeout=httpx.Timeout(max(1.0, stall / 3), connect=10.0)) as answer:
+                if (wait := wait_of(answer.status_code, answer.headers)) is not None:
+                    self._rest(wait)
+                    return
+                if answer.status_code >= 500 or answer.status_code == 408:
+                    self._again(f"the Hub answers {answer.status_code}")
+                    return
+                if answer.status_code != 416:
+                    hf_raise_for_status(answer)
+                if digest.at and not _continues(answer, digest.at):
+                    self._restart(file, out, digest)
+                    if answer.status_code != 200:
+                        return
+                for chunk in answer.iter_bytes(CHUNK):
+                    self._put(file, chunk, out, digest)
+        except httpx.TransportError as error:
+            self._again(f"the connection broke off: {type(error).__name__}", at_once=digest.at > before)
+        except RuntimeError as error:
+            if "closed" not in str(error):
+                raise
+            self._again("the connection was closed")  # the client drops all of them when one cannot be made
+
+    def _put(self, file: Remote, chunk: bytes, out: BinaryIO, digest: Digest) -> None:
+        with self._lock:
+            self._look()
+            if digest.at + len(chunk) > file.bytes:
+                raise HubError(f"{file.name} of {self._repository} is longer than the Hub said.", "Pull it again, or ask whoever keeps it.")
+            rest = memoryview(chunk)
+            while rest:  # nothing is buffered, so a write may take only a part: the last before a disk is full
+                written = out.write(rest)
+                digest.add(rest[:written])
+                rest = rest[written:]
+            self._done[file.name] = digest.at
+            self._moved, self._trouble = time.monotonic(), ""
+
+    def _restart(self, file: Remote, out: BinaryIO, digest: Digest) -> None:
+        """The server does not go on in the middle: from the start again."""
+        with self._lock:
+            self._look()
+            out.truncate(0)
+            digest.reset()
+            self._done[file.name] = 0
+
+    def _rest(self, wait: float) -> None:
+        """The Hub asks to slow down: the caller's thread counts the seconds, this one sleeps through them."""
+        with self._lock:
+            self._look()
+            self._wait = max(self._wait, wait)
+        self._sleep(wait + 2 * LOOK)
+
+    def _again(self, trouble: str, *, at_once: bool = False) -> None:
+        with self._lock:
+            self._look()
+            self._trouble = trouble
+        self._sleep(0.2 if at_once else 1.0)
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with self._lock:
+                self._look()
+            time.sleep(LOOK / 2)
+
+    def _look(self) -> None:
+        """Call with the lock held, before anything is changed."""
+        if self._over or self._errors:
+            raise Halted
+
+    # -- places ------------------------------------------------------------------------------------------------
+
+    def _url(self, file: Remote) -> str:
+        lead = "datasets/" if self._kind == "dataset" else ""
+        return f"{endpoint()}/{lead}{self._repository}/resolve/{self._sha}/{quote(file.name)}"
+
+    def _blob(self, file: Remote) -> Path:
+        return self._base / "blobs" / (file.hash or hashlib.sha256(f"{self._sha}/{file.name}".encode()).hexdigest())
+
+    def _part(self, file: Remote) -> Path:
+        blob = self._blob(file)
+        return blob.with_name(f"{blob.name}.part")
+
+    def _link(self, blob: Path, pointer: Path) -> None:
+        """The snapshot's name for a blob: a link, as the Hub's client makes it, or the file itself where links can't be."""
+        if not pointer.parent.resolve().is_relative_to(self._base.resolve()):
+            raise HubError(f"{self._repository} has a file that leads out of its folder: {pointer.name}.", "Do not use it.")
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            self._look()
+            if pointer.is_file():
+                return
+            pointer.unlink(missing_ok=True)
+            try:
+                pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+            except OSError:
+                blob.replace(pointer)
+
+
+class Digest:
+    """The running hash of a file, ``at`` bytes into it."""
+
+    def __init__(self, file: Remote) -> None:
+        self._file = file
+        self.reset()
+
+    def reset(self) -> None:
+        self.at = 0
+        self._hash: Any = hashlib.sha1(usedforsecurity=False) if len(self._file.hash) == 40 else hashlib.sha256()
+        if len(self._file.hash) == 40:  # git hashes a header before the bytes
+            self._hash.update(b"blob %d\0" % self._file.bytes)
+
+    def add(self, chunk: bytes | memoryview) -> None:
+        self._hash.update(chunk)
+        self.at += len(chunk)
+
+    def compare(self, part: Path) -> None:
+        """Raises ``HubError`` and removes ``part`` where it is not the file that was announced."""
+        found = self._hash.hexdigest()
+        if len(self._file.hash) in (40, 64) and found != self._file.hash:
+            part.unlink()
+            raise HubError(
+                f"{self._file.name} arrived damaged: its hash is {found}, not {self._file.hash}.",
+                "Nothing of it was used. Resume this job: it is fetched anew. If it happens again, a proxy may change what it passes on.",
+            )
+
+
+def _continues(answer: Any, at: int) -> bool:
+    """Whether an answer begins at byte ``at``, unpacked."""
+    if answer.status_code != 206 or answer.headers.get("content-encoding", "identity") != "identity":
+        return False
+    return str(answer.headers.get("content-range", f"bytes {at}-")).startswith(f"bytes {at}-")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
