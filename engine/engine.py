@@ -79,14 +79,16 @@ class Engine:
         """Raises ``WordsError``."""
         return from_argv(words)
 
-    def run(self, command: Command, emit: Callable[[Event], None] | None = None, cancel: CancelToken | None = None) -> Result:
-        """Answer a Command, on the caller's thread; a ``Work`` is queued, and the answer names its job.
+    def run(self, command: Command, emit: Callable[[Event], None] | None = None, cancel: CancelToken | None = None, secret: str = "") -> Result:
+        """Answer a Command, on the caller's thread; a ``Work`` is queued, and the answer names its job. ``secret`` is
+        what a Command that needs one was told in confidence.
 
         Raises ``BitternError``.
         """
         desk = Desk(
             workspace=self.workspace, queue=self.queue, warm=self,
             emit=emit or self.bus.publish, publish=self.bus.publish, cancel=cancel or CancelToken(),
+            secret=secret,
         )  # fmt: skip
         if isinstance(command, Work):
             command = command.prepare(desk)
@@ -106,7 +108,7 @@ class Engine:
             return []
         return list(self.run(from_line("setup")).data["jobs"])
 
-    def dispatch(self, command: Command) -> str:
+    def dispatch(self, command: Command, secret: str = "") -> str:
         """Answer a Command on a thread of the engine; its ticket is the ``job`` of the events that follow.
 
         The last of them is ``CallFinished``, with the result or the error.
@@ -119,7 +121,7 @@ class Engine:
 
         def answer() -> None:
             try:
-                result = self.run(command, emit, token)
+                result = self.run(command, emit, token, secret)
                 emit(CallFinished(verb=command.verb, result=result.as_dict()))
             except Stopped:
                 emit(CallFinished(verb=command.verb, result=Result("Stopped.").as_dict()))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from engine import events
 from engine.commands.base import Work
 from engine.commands.jobs import say
+from engine.commands.system import human
 from engine.errors import BitternError, JobError, from_dict
 from engine.results import Result, Table
 from tui.cli import DONE, FAILED, INTERRUPTED, Options, open_engine, print_json, show_error
@@ -63,7 +64,7 @@ def _jobs_of(result: Result) -> list[str]:
 
 def _answer(engine: Engine, command: Command, heard: queue.SimpleQueue[events.Event], options: Options) -> Result:
     """The Command's answer; a streamed one is written as it comes. Raises ``BitternError``."""
-    ticket = engine.dispatch(command)
+    ticket = engine.dispatch(command, _secret(command) if command.secret else "")
     wrote = False
     try:
         while True:
@@ -88,6 +89,18 @@ def _answer(engine: Engine, command: Command, heard: queue.SimpleQueue[events.Ev
     if event.error:
         raise from_dict(event.error)
     return Result.from_dict(event.result or {})
+
+
+def _secret(command: Command) -> str:
+    """What must not stand on a line: asked for unseen in a terminal, else read from the pipe (and no more than a line)."""
+    import getpass
+
+    if sys.stdin is None or not sys.stdin.isatty():
+        return (sys.stdin.readline() if sys.stdin else "").strip()
+    try:
+        return getpass.getpass(f"Token to {command.verb} with (it is not shown; empty takes HF_TOKEN): ").strip()
+    except EOFError:
+        return ""
 
 
 @contextmanager
@@ -193,11 +206,16 @@ class Progress:
 
 def describe(event: events.JobProgress) -> str:
     """``120 of 400 steps (30%), 2.1 steps/s, 2 min left``."""
-    parts = [f"{event.done:,.0f}" + (f" of {event.total:,.0f} {event.unit} ({event.done / event.total:.0%})" if event.total else f" {event.unit}")]
+    done, total, rate = (
+        (human(event.done), human(event.total or 0), human(event.rate or 0))
+        if event.unit == "bytes"
+        else (f"{event.done:,.0f}", f"{event.total or 0:,.0f} {event.unit}", f"{event.rate or 0:,.3g} {event.unit}")
+    )
+    parts = [f"{done} of {total} ({event.done / event.total:.0%})" if event.total else done if event.unit == "bytes" else f"{done} {event.unit}"]
     if event.note:
         parts.insert(0, clean(event.note))
     if event.rate:
-        parts.append(f"{event.rate:,.3g} {event.unit}/s")
+        parts.append(f"{rate}/s")
     if event.eta is not None:
         parts.append(f"{duration(event.eta)} left")
     return ", ".join(parts)

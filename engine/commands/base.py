@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,6 +46,8 @@ class Desk:
     emit: Callable[[Event], None]
     publish: Callable[[Event], None]
     cancel: CancelToken
+    secret: str = dataclass_field(default="", repr=False)
+    """What a face was told in confidence (a token). It is no field of any Command, so that nothing ever stores it."""
 
     @property
     def models(self) -> ModelPool:
@@ -73,6 +76,8 @@ class Command(BaseModel):
     examples: ClassVar[tuple[str, ...]] = ()
     streams: ClassVar[bool] = False
     """Whether what it streams is already the answer, so that it need not be shown again."""
+    secret: ClassVar[bool] = False
+    """Whether it needs something that must not stand on a line; a face asks for it unseen and hands it over beside."""
     completes: ClassVar[dict[str, str]] = {}
     """What a field's value is a name of, for completion: ``{"model": "models", "on": "datasets"}``; also files, jobs, runs."""
 

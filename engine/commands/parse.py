@@ -114,6 +114,9 @@ def _read(words: list[Word], line: str) -> Command:
         cls = command(verb.text)
     except NotFound as error:
         raise WordsError(error.message, error.hint, line=line, start=verb.start, end=verb.end) from None
+    if cls.secret and rest:
+        # The words are not repeated: one of them may be the secret.
+        raise WordsError(f"`{cls.verb}` takes nothing on its line, where it would be remembered.", f"Type {cls.verb} alone: it asks.", line=cls.verb)
     values, places = _collect(cls, rest, line)
     for name in cls.words:
         if name not in values and cls.model_fields[name].is_required():

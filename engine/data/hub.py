@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from engine.data.read import full_disk, prepared, said_by
 from engine.errors import BitternError, DataError, HubError
@@ -17,25 +18,25 @@ if TYPE_CHECKING:
 
 def from_hub(job: JobContext, repository: str, cache: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     """The splits of a dataset, or the one asked for. Raises ``HubError``, ``DataError``, ``Stopped``."""
-    from engine.hub.probe import endpoint, reachable
-    from engine.hub.pull import explain_hub
+    from engine.hub.client import api, explain_hub
 
-    if not reachable(job.workspace.settings):
-        raise HubError(f"The Hub at {endpoint()} does not answer, so {repository} can't be added.", "Check the network, or add a file or a folder.")
+    api(job.workspace.settings, f"{repository} can't be added", "Check the network, or add a file or a folder.")
     from datasets import load_dataset, load_dataset_builder
     from datasets.exceptions import DatasetNotFoundError
 
     what = {"name": options.subset or None, "revision": options.revision or None, "cache_dir": str(cache)}
     try:
         if not options.rows:
-            return prepared(job, load_dataset_builder(repository, **what), options.split)
+            builder = load_dataset_builder(repository, **what)
+            _bring(job, builder)
+            return prepared(job, builder, options.split)
         found = load_dataset(repository, split=options.split or None, streaming=True, **what)
         streams = found if isinstance(found, dict) else {options.split: found}
         notes.append(f"Streamed: only the first {options.rows:,} rows of each split were fetched.")
         return {split: taken(job, stream, options.rows, cache / "taken") for split, stream in streams.items()}
     except DatasetNotFoundError:
         message = f"The Hub has no dataset {repository}{f' at {options.revision}' if options.revision else ''}, or it is private or gated."
-        raise HubError(message, "Check the spelling: owner/name. For a private or gated one set HF_TOKEN.") from None
+        raise HubError(message, "Check the spelling: owner/name. For a private or gated one ask for access on its page, then `login`.") from None
     except BitternError:
         raise
     except (ValueError, RuntimeError) as error:
@@ -46,6 +47,20 @@ def from_hub(job: JobContext, repository: str, cache: Path, options: Options, no
         full_disk(error)
         job.check()
         raise explain_hub(error, repository) from error
+
+
+def _bring(job: JobContext, builder: Any) -> None:
+    """Download the files that a builder will read, into the Hub's cache, where it finds them: with bytes, cancel and
+    resume, which the readers' own downloads have not."""
+    from engine.hub.pull import pull_files
+
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for files in (builder.config.data_files or {}).values():
+        for file in files:
+            if match := re.match(r"hf://datasets/([^/@]+/[^/@]+)@([0-9a-f]{40})/([^*]+)$", unquote(str(file))):
+                wanted.setdefault((match[1], match[2]), []).append(match[3])
+    for (repository, sha), names in wanted.items():
+        pull_files(job, repository, sha, names, "dataset")
 
 
 def taken(job: JobContext, stream: Any, rows: int, folder: Path) -> Any:

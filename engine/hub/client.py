@@ -176,7 +176,9 @@ def refusal(status: int, headers: Mapping[str, str], subject: str) -> HubError:
         return HubError(f"{subject} is gated.", f"Ask for access at {page}, then sign in with `login` and try again.")
     if status == 401:
         if signed and "invalid" in headers.get("x-error-message", "").lower():
-            return HubError("The Hub does not know your token: it is wrong, or was taken back.", "Make a new one in your settings there, then `login`.")
+            return HubError(
+                "The Hub does not know your token: it is wrong, or was taken back.", "Make a new one in your settings there, then `login`."
+            )
         hint = "Check the name." if signed else "Check the name; for a private one sign in first: `login`."
         return HubError(f"The Hub says that {subject} is private or does not exist, or that the token is wrong.", hint)
     if status == 404:

@@ -14,7 +14,6 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,6 +24,7 @@ from engine.hub.probe import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from typing import BinaryIO
 
     from engine.jobs.context import JobContext
@@ -244,7 +244,7 @@ class Download:
                     self._restart(file, out, digest)
                     if answer.status_code != 200:
                         return
-                for chunk in answer.iter_bytes(CHUNK):
+                for chunk in answer.iter_bytes():  # as they come: a fixed size would hold bytes back, to be lost with the connection
                     self._put(file, chunk, out, digest)
         except httpx.TransportError as error:
             self._again(f"the connection broke off: {type(error).__name__}", at_once=digest.at > before)

@@ -16,7 +16,16 @@ from engine.store.models import ModelRecord
 if TYPE_CHECKING:
     from engine.store.workspace import Workspace
 
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer_config.json")
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "spm.model",
+    "tokenizer_config.json",
+)
 EYES = ("preprocessor_config.json", "processor_config.json", "feature_extractor_config.json")
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
@@ -189,7 +198,9 @@ def _fits(tensors: dict[str, dict[str, Any]], base: ModelRecord, path: Path) -> 
         width = value.get("shape", [0, 0])[1 if match[2] == "A" else 0]
         wrong = f"has no {match[1]}" if shape is None else f"has a {match[1]} of {' × '.join(map(str, shape))}, and the adapter one of {width}"
         if shape is None or width not in shape:
-            raise ModelError(f"The adapter in {path} was not made for {base.name}: {base.name} {wrong}.", "Bring the base that its adapter_config.json names.")
+            raise ModelError(
+                f"The adapter in {path} was not made for {base.name}: {base.name} {wrong}.", "Bring the base that its adapter_config.json names."
+            )
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fakes.hub import Hub
+from tests.fakes.hub import Hub, Trouble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,10 +25,12 @@ from engine.jobs.context import CancelToken, JobContext
 from engine.commands.parse import from_line
 engine = Engine(Path(sys.argv[1]), working=False)
 for number, line in enumerate(sys.stdin, start=1):
-    job = JobContext(str(number), engine.workspace, lambda event: None, CancelToken(), resumed=False)
+    said = []
+    job = JobContext(str(number), engine.workspace, said.append, CancelToken(), resumed=False)
     try:
         result = from_line(line).work(job)
-        print(json.dumps({"note": result.body, **result.data}))
+        loaded = [event.done for event in said if getattr(event, "note", "") == "downloading"]
+        print(json.dumps({"note": result.body, "loaded": loaded, **result.data}))
     except BitternError as error:
         print(json.dumps(error.as_dict()))
 engine.close()
@@ -52,11 +54,14 @@ def ask(home: Path, hub: Hub, *lines: str) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_datasets_of_the_hub(home: Path) -> None:
     hub = Hub({"train.csv": ROWS.encode(), "test.csv": ROWS[: ROWS.index("number 20")].rsplit("\n", 1)[0].encode() + b"\n"})
+    hub.trouble = Trouble(cut=1000)
     whole, ten, five, revision, missing = ask(
         home, hub, "add org/set", "add org/set --rows 10 --name ten", "add org/set --split train[:5] --name five --test 0",
         f"add hf:org/set --revision {'a' * 40} --name old", "add org/missing",
     )  # fmt: skip
     assert whole["splits"] == {"train": 60, "test": 20} and whole["source"] == "hf:org/set" and whole["shape"] == "classification"
+    assert whole["loaded"][-1] == sum(map(len, hub.files.values())), "the bytes are told"
+    assert hub.downloads("train.csv")[1].endswith(f"bytes=1000-{len(ROWS) - 1}"), "a cut download goes on at the next byte"
     assert ten["splits"] == {"train": 10, "test": 10} and "only the first 10 rows of each split" in ten["note"]
     assert five["splits"] == {"train": 5} and five["source"] == "hf:org/set/train[:5]"
     assert revision["source"] == f"hf:org/set@{'a' * 40}"

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.messages import AskSure, RunLine, ShowDetail
+from tui.state.catalog import size
 from tui.state.jobs import INKS, RESUMABLE, bar, shown, span
 from tui.text import clean, one_line
 from tui.widgets.lists import NamedList
@@ -63,7 +64,10 @@ class JobsPanel(NamedList):
         head = [(f"{job.glyph} ", colour), (f"{job.id} ", "$text-muted"), (title, "" if state else "bold")]
         if job.state == "running":
             full, rest = bar(job.percent, 12)
-            tail = f" {job.percent:.0f}%" if job.percent is not None else f" {job.done:g} {job.unit}" if job.done else " …"
+            done = size(job.done) if job.unit == "bytes" else f"{job.done:g} {job.unit}"
+            tail = f" {job.percent:.0f}%" if job.percent is not None else f" {done}" if job.done else " …"
+            if job.unit == "bytes" and job.rate:
+                tail += f" {size(job.rate)}/s"
             left = f" {span(job.eta)} left" if job.eta is not None else ""
             return Content.assemble(*head, "\n  ", (full, "$success"), (rest, "$text-disabled"), (tail, ""), (left, "$text-muted"))
         return Content.assemble(*head, (state, colour))
@@ -143,7 +147,7 @@ class JobDetail(Vertical):
         if job.percent is not None:
             parts += [(full, "$success" if job.state in ("running", "done") else colour), (rest, "$text-disabled"), (f" {job.percent:.0f}%", "bold")]
         if job.note and job.state == "running":
-            parts.append((f"  {one_line(job.note, 40)}", "$text-muted"))
+            parts.append((f"  {one_line(job.note, 70)}", "$text-muted"))
         parts.append("\n")
         drawn = {name.replace("_", " "): INKS[number % len(INKS)] for number, name in enumerate(shown(job.curves))}
         for number, (name, value) in enumerate(job.figures()):

@@ -34,6 +34,7 @@ class ModelView:
     bytes: int
     base: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    revision: str = ""
 
     @property
     def talks(self) -> bool:
@@ -43,6 +44,8 @@ class ModelView:
     def lines(self) -> list[tuple[str, str]]:
         """Its facts, as a person reads them."""
         found = [("kind", self.kind), ("from", self.source), ("size", size(self.bytes))]
+        if self.revision:
+            found.insert(2, ("revision", self.revision))
         if self.base:
             found.insert(1, ("base", self.base))
         for name, value in self.facts.items():
@@ -66,7 +69,7 @@ class CatalogState:
     def load(self, datasets: Iterable[Any], models: Iterable[Any], dataset: str, model: str, session: str) -> None:
         """Take the engine's records."""
         self.datasets = [DatasetView(r.name, r.source, r.splits, r.features, r.shape, r.columns, r.bytes, r.note, r.fingerprint) for r in datasets]
-        self.models = [ModelView(r.name, r.kind, r.source, r.bytes, r.base, r.facts) for r in models]
+        self.models = [ModelView(r.name, r.kind, r.source, r.bytes, r.base, r.facts, r.revision) for r in models]
         self.dataset, self.model, self.session = dataset, model, session
 
     def find_dataset(self, name: str) -> DatasetView | None:
@@ -81,7 +84,7 @@ class CatalogState:
         return any(model.talks for model in self.models) and self.guide
 
 
-def size(count: int) -> str:
+def size(count: float) -> str:
     """Bytes in words: 98 MB."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine import events
+from tui.state.catalog import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,12 +83,13 @@ class JobView:
     def figures(self) -> list[tuple[str, str]]:
         """The latest figures, as a person reads them."""
         found = []
+        told = size if self.unit == "bytes" else "{:g}".format
         if self.total:
-            found.append((self.unit or "done", f"{self.done:g} / {self.total:g}"))
+            found.append((self.unit or "done", f"{told(self.done)} / {told(self.total)}"))
         elif self.done:
-            found.append((self.unit or "done", f"{self.done:g}"))
+            found.append((self.unit or "done", told(self.done)))
         if self.rate and self.state == "running":
-            found.append(("speed", f"{self.rate:.3g} {self.unit}/s"))
+            found.append(("speed", f"{size(self.rate)}/s" if self.unit == "bytes" else f"{self.rate:.3g} {self.unit}/s"))
         if self.eta is not None and self.state == "running":
             found.append(("left", span(self.eta)))
         for name, curve in self.curves.items():
