@@ -181,7 +181,7 @@ class Login(Now):
                 "No token was given.", "Make one in your settings at the Hub (Access Tokens, read), then type login and paste it when asked."
             )
         account = sign_in(desk.workspace.settings, token, desk.cancel)
-        return _signed(account, "You are signed in")
+        return _signed(account, "You are signed in as")
 
 
 class Whoami(Now):

@@ -132,7 +132,16 @@ def _pick(there: list[Quantisation], wanted: str, room: int) -> Quantisation:
 
 def told(item: Quantisation) -> str:
     """A quantisation in a list: its name and its size."""
-    return f"{item.name} ({item.bytes / 1e9:.1f} GB)" if item.bytes >= 1e8 else f"{item.name} ({item.bytes / 1e6:.1f} MB)"
+    return f"{item.name} ({size(item.bytes)})"
+
+
+def size(count: float) -> str:
+    """Bytes in words: ``98.3 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
 
 
 def _nothing(files: Mapping[str, int]) -> tuple[str, str]:

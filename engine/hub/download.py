@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from engine.errors import DiskFull, HubError
 from engine.hub.cache import cache_folder
+from engine.hub.choose import size
 from engine.hub.client import LOOK, bound, explain_hub, pause, wait_of
 from engine.hub.probe import endpoint
 
@@ -89,9 +90,9 @@ class Download:
         needed = self._total - sum(self._done.values())
         free = shutil.disk_usage(next(folder for folder in (self._base, *self._base.parents) if folder.exists())).free
         if needed and needed + SPARE > free:
-            here = f", beside the {_size(self._total - needed)} that are here" if needed < self._total else ""
+            here = f", beside the {size(self._total - needed)} that are here" if needed < self._total else ""
             raise DiskFull(
-                f"{self._repository} needs {_size(needed)} more{here}, and {_size(free)} are free in {cache_folder()}.",
+                f"{self._repository} needs {size(needed)} more{here}, and {size(free)} are free in {cache_folder()}.",
                 "Free some space (`disk` lists what takes it), or set HF_HUB_CACHE to a larger disk.",
             )
 
@@ -164,7 +165,7 @@ class Download:
             if quiet > stall:
                 raise HubError(
                     f"{self._repository}: nothing has come for {stall:.0f} s{f' ({trouble})' if trouble else ''}. "
-                    f"{_size(done)} of {_size(self._total)} are here.",
+                    f"{size(done)} of {size(self._total)} are here.",
                     "Resume this job, or pull it again: it goes on where it was.",
                 )
             note = "downloading" if quiet < QUIET else f"nothing has come for {quiet:.0f} s{f': {trouble}' if trouble else ''}"
@@ -361,11 +362,3 @@ def _continues(answer: Any, at: int) -> bool:
     if answer.status_code != 206 or answer.headers.get("content-encoding", "identity") != "identity":
         return False
     return str(answer.headers.get("content-range", f"bytes {at}-")).startswith(f"bytes {at}-")
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
