@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError, NotFound, Repair
-from engine.models import headers
+from engine.models import tensors
 from engine.models.gguf_header import Header, read_header
 from engine.store.models import ModelRecord
 
@@ -62,9 +62,7 @@ def from_folder(path: Path, name: str, source: str, revision: str = "") -> Model
         what = f"only pickled weights ({pickled[0]})" if pickled else "no *.safetensors"
         raise ModelError(f"{path} has {what}.", "Bittern loads safetensors alone: pickles can run code. Convert them where they come from.")
     config = _json(path / "config.json")
-    _all_parts(path)
-    for file in weights:
-        headers.safetensors(file)
+    tensors.check_folder(path)
     if not any((path / file).is_file() for file in (*TOKENIZERS, *EYES)) and not list(path.glob("*.tiktoken")):
         raise ModelError(f"{path} has no tokenizer.", "Put tokenizer.json (or tokenizer.model, vocab.txt) of the model beside its weights.")
     facts: dict[str, Any] = {"architecture": (config.get("architectures") or ["unknown"])[0]}
@@ -88,7 +86,9 @@ def from_gguf(path: Path, name: str, source: str, revision: str = "", mmproj: st
             raise ModelError(f"{missing} is missing: the model has {count} parts.", "Bring all of them into one folder.")
     found = [read_header(part) for part in parts]
     if found[0].family == "clip":
-        raise ModelError(f"{path} is the projector of a model that sees, and no model.", "Give the model's own .gguf file; the projector is found beside it.")
+        raise ModelError(
+            f"{path} is the projector of a model that sees, and no model.", "Give the model's own .gguf file; the projector is found beside it."
+        )
     beside = sorted(path.parent.glob("*mmproj*.gguf"))
     mmproj = mmproj or (str(beside[0]) if len(beside) == 1 else "")
     if mmproj:
@@ -124,16 +124,6 @@ def _only_gguf(path: Path, name: str, source: str, revision: str) -> ModelRecord
     if models:
         raise ModelError(f"{path} has parts of a GGUF model, but not the first.", "Bring all of them into one folder.")
     raise ModelError(f"{path} has no config.json.", "A transformers model's folder holds config.json, a tokenizer and *.safetensors.")
-
-
-def _all_parts(path: Path) -> None:
-    """Every file that the index of the weights names must be there."""
-    index = path / "model.safetensors.index.json"
-    if not index.is_file() or (path / "model.safetensors").is_file():
-        return
-    named = set((_json(index).get("weight_map") or {}).values())
-    if missing := sorted(file for file in named if not (path / str(file)).is_file()):
-        raise ModelError(f"{path} lacks {missing[0]}: {len(missing)} of its {len(named)} weight files.", headers.AGAIN)
 
 
 def _kind(path: Path, config: dict[str, Any]) -> str:
@@ -175,25 +165,25 @@ def _adapter(workspace: Workspace, path: Path, name: str, source: str, revision:
     if not weights.is_file():
         raise ModelError(f"{path} has no adapter_model.safetensors.", "Save the adapter again with PEFT: it writes safetensors by default.")
     base = base_of(workspace, path)
-    _fits(headers.safetensors(weights), base, path)
+    _fits(tensors.header(weights), base, path)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     facts = {"rank": config.get("r"), "made for": config.get("base_model_name_or_path")}
     return ModelRecord(name=name, kind="adapter", source=source, revision=revision, folder=str(path), base=base.name, bytes=size, facts=facts)
 
 
-def _fits(tensors: dict[str, dict[str, Any]], base: ModelRecord, path: Path) -> None:
+def _fits(matrices: dict[str, dict[str, Any]], base: ModelRecord, path: Path) -> None:
     """Compare an adapter's LoRA matrices with the modules of its base, by their headers. Raises ``ModelError``.
 
     Of a base that is a GGUF alone nothing is compared: its tensors go by other names.
     """
     if not base.folder or not Path(base.folder).is_dir():
         return
-    theirs = headers.folder_tensors(Path(base.folder))
-    for key, value in tensors.items():
+    theirs = tensors.Tensors(Path(base.folder))
+    for key, value in matrices.items():
         if not (match := re.match(r"base_model\.model\.(.+)\.lora_([AB])(?:\.\w+)?\.weight$", key)):
             continue
         tail = (match[1].partition(".")[2] or match[1]) + ".weight"
-        shape = next((found for name, found in theirs.items() if name.endswith(tail)), None)
+        shape = next((theirs.shape(name) for name in theirs.names() if name.endswith(tail)), None)
         # LoRA's A is rank × inputs, its B outputs × rank; a module's own weight has both widths, in either order.
         width = value.get("shape", [0, 0])[1 if match[2] == "A" else 0]
         wrong = f"has no {match[1]}" if shape is None else f"has a {match[1]} of {' × '.join(map(str, shape))}, and the adapter one of {width}"
