@@ -16,6 +16,7 @@ from textual.widgets import Footer, TextArea
 from engine import events
 from engine.errors import BitternError
 from tui.bridge import Bridge
+from tui.conversing import Conversing
 from tui.leaving import Leaving
 from tui.palette import Verbs
 from tui.parts import Parts
@@ -27,6 +28,7 @@ from tui.talk import Talk
 from tui.text import one_line
 from tui.themes import DARK, LIGHT
 from tui.widgets.chatbox import ChatBox, Completions
+from tui.widgets.chips import Chips
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
@@ -37,10 +39,9 @@ if TYPE_CHECKING:
     from tui.terminal import Outputs
 
 log = logging.getLogger(__name__)
-HISTORY_SHOWN = 40
 
 
-class BitternApp(Roaming, Leaving, App[int]):
+class BitternApp(Conversing, Roaming, Leaving, App[int]):
     """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
 
     TITLE = "Bittern"
@@ -55,6 +56,8 @@ class BitternApp(Roaming, Leaving, App[int]):
         Binding("f4", "go('jobs')", "Jobs", show=False, priority=True),
         Binding("f5", "go('chat')", "Chat", show=False, priority=True),
         Binding("f6", "mode", "Ask/Chat", priority=True),
+        Binding("f7", "tune", "Sampling", show=False, priority=True),
+        Binding("f8", "sessions", "Chats", show=False, priority=True),
         Binding("slash", "box('/')", "Command", key_display="/"),
         Binding("i", "box('')", "Chat box", show=False),
         Binding("z", "zoom", "Zoom"),
@@ -82,6 +85,7 @@ class BitternApp(Roaming, Leaving, App[int]):
         yield Horizontal(id="body")
         completions = Completions()
         yield completions
+        yield Chips()
         yield ChatBox(completions)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -105,8 +109,7 @@ class BitternApp(Roaming, Leaving, App[int]):
         if theme in self.available_themes and theme != "textual-dark":
             self.theme = theme
         await self.read_catalog()
-        history = await self.bridge.call(lambda: self.engine.history(self.catalog.session or "main"))
-        self.chat.load(history[-HISTORY_SHOWN:])
+        await self.turn_page()
         self.parts.box.remember(self.chat.typed())
         for job in self.jobs.ordered():
             if job.state in ("interrupted", "paused"):
@@ -136,17 +139,17 @@ class BitternApp(Roaming, Leaving, App[int]):
         """Reduce everything that happened since the last look, then redraw only what changed."""
         changed: dict[int, Message] = {}
         jobs: set[str] = set()
-        stale = False
+        stale = turned = False
         for event in self.bridge.drain():
             if isinstance(event, events.CatalogChanged):
                 stale = True
+                turned = turned or event.what == "sessions"
             elif isinstance(event, events.CallFinished) and self.chat.quiet(event.job):
                 self.talk.tell(event)
             elif message := self.chat.apply(event):
                 changed[message.number] = message
                 if isinstance(event, events.CallFinished):
-                    answer = self.chat.of(event.job)
-                    changed |= {answer.number: answer} if answer else {}
+                    changed |= {drawn.number: drawn for drawn in self.chat.around(event.job)}
                     self._after(event)
             elif job_id := self.jobs.apply(event):
                 jobs.add(job_id)
@@ -160,13 +163,12 @@ class BitternApp(Roaming, Leaving, App[int]):
             await self.draw_chat(changed.values())
         if stale:
             self.run_worker(self.read_catalog(), group="catalog", exclusive=True, exit_on_error=False)
+        if turned or self.chat.astray:
+            self.run_worker(self.turn_page(), exit_on_error=False)
 
     def _after(self, event: events.CallFinished) -> None:
         result = event.result or {}
-        if event.verb == "clear" and not event.error:
-            self.chat.clear()
-            self.run_worker(self.parts.chat.reset(self.chat))
-        elif (opens := result.get("opens", "")) and not opens.startswith("job:"):
+        if (opens := result.get("opens", "")) and not opens.startswith("job:"):
             self.run_worker(self.open_address(opens))
         elif opens:
             self.run_worker(self.point_at_job(opens.partition(":")[2]))
@@ -209,7 +211,7 @@ class BitternApp(Roaming, Leaving, App[int]):
             await detail.draw(self.jobs.jobs[detail.job_id])
 
     async def draw_chat(self, changed: Any) -> None:
-        await self.parts.chat.draw(changed)
+        await self.parts.chat.draw(self.chat, changed)
         last = self.chat.last_answer
         self.parts.box.cites = bool(self.chat.offered or (last and last.passages and not last.busy))
 
@@ -217,6 +219,7 @@ class BitternApp(Roaming, Leaving, App[int]):
         """The box says what plain text means."""
         model = self.catalog.model or "no model yet"
         title = f"ask {self.catalog.dataset or 'guide'} · {model}" if self.chat.mode == "ask" else f"chat · {model}"
+        title += f" · {self.preset}" if self.preset and self.chat.mode == "chat" else ""
         self.parts.box.border_title = Content(one_line(title, 60))
 
     def draw_welcome(self) -> None:
@@ -277,6 +280,8 @@ class BitternApp(Roaming, Leaving, App[int]):
     def get_system_commands(self, screen: Any) -> Any:
         yield from super().get_system_commands(screen)
         yield "Train a model", "Open the form", self.open_train_form
+        yield "Conversations", "Find, open, name, pin and put away conversations", self.action_sessions
+        yield "Sampling", "The system prompt and the sampling of this conversation", self.action_tune
 
 
 def run_screen(workspace: Path | None = None) -> int:

@@ -85,3 +85,15 @@ class AskSure(Message):
     question: str
     line: str
     yes: str = "Yes"
+
+
+@dataclass
+class ReviseMessage(Message):
+    """Let the person put a question anew: its number in the conversation, and its text."""
+
+    id: int
+    text: str
+
+
+class ShowBranches(Message):
+    """Show the conversation as a tree."""

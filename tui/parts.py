@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.widgets import ContentSwitcher
 
 from tui.widgets.chatbox import ChatBox, Completions
+from tui.widgets.chips import Chips
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Parts:
         self.bar = main.query_one(TopBar)
         self.box = main.query_one(ChatBox)
         self.completions = main.query_one(Completions)
+        self.chips = main.query_one(Chips)
         self.furnished = False
 
     async def furnish(self, bridge: Bridge) -> None:

@@ -55,6 +55,12 @@ class Talk:
         """Run a line of the grammar."""
         await self._dispatch(lambda: self._app.engine.parse(line), line, quiet=quiet)
 
+    async def put(self, verb: str, values: dict[str, Any]) -> None:
+        """Run a Command made of values, its answer in the conversation."""
+        from engine.commands.registry import command
+
+        await self._dispatch(lambda: command(verb)(**values), verb)
+
     async def run_verb(self, verb: str, values: dict[str, Any], *, told: bool) -> None:
         """Run a Command made of values; one after the other, in the order they were asked for."""
         from pydantic import ValidationError
@@ -131,8 +137,8 @@ class Talk:
         ticket = app.engine.dispatch(command)
         if quiet:
             app.chat.begin_quietly(ticket)
-        elif message := app.chat.begin(ticket, command.verb):
-            await app.draw_chat([message])
+        elif message := app.chat.begin(ticket, command.verb, str(getattr(command, "message", "")), str(getattr(command, "text", ""))):
+            await app.draw_chat(app.chat.messages[-2:] if command.verb == "revise" else [message])
 
     async def _screen_verb(self, verb: str, rest: str) -> None:
         app = self._app

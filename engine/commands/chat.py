@@ -53,6 +53,8 @@ class Chat(Speaks):
             facts = {"kind": "chat", **({"attached": taken} if taken else {})}
             question = sessions.get(sessions.add(MessageRecord(session, "user", self.text, facts)))
             settings = settings_of(desk, session)
+            if taken or self.system or self.preset:
+                desk.publish(CatalogChanged(what="sessions", name=session))
             return speak(desk, backend, settings, self.sampling(settings, choices=self.choices), question)
 
 

@@ -184,9 +184,14 @@ def speak(
 
 
 def told(desk: Desk, message: int) -> dict[str, Any]:
-    """Where a message stands: ``session``, ``message``, ``under`` (the one above) and ``siblings``."""
-    record = desk.workspace.sessions.path(message, 1)[0]
-    return {"session": record.session, "message": record.id, "under": record.parent, "siblings": list(record.siblings)}
+    """Where a message stands: ``session``, ``message``, ``under`` (the one above), the ``siblings`` of both, and the names
+    of what was ``attached`` to the one above."""
+    *above, record = desk.workspace.sessions.path(message, 2)
+    question = above[0] if above else record
+    return {
+        "session": record.session, "message": record.id, "under": record.parent, "siblings": list(record.siblings),
+        "under_siblings": list(question.siblings), "attached": [item["name"] for item in question.facts.get("attached", [])],
+    }  # fmt: skip
 
 
 def measure(backend: Backend, system: str, history: list[MessageRecord], room: int) -> dict[str, Any]:

@@ -42,8 +42,9 @@ class Tune(Tuning):
 
     verb = "tune"
     examples = ("tune", "tune --temperature 0 --max-tokens 200", 'tune --system "Answer in one sentence."', "tune --reset")
-    completes = {"session": "sessions"}
+    completes = {"preset": "presets", "session": "sessions"}
 
+    preset: str = Field("", description="Use this preset below what is set here")
     reset: bool = Field(False, description="First take back what was set, the preset too")
     session: str = Field("", description="Which conversation (the current one)")
 
@@ -55,8 +56,12 @@ class Tune(Tuning):
                 for name in ("system", "sampling", "preset"):
                     settings.pop(name, None)
             settings.update(self.onto(settings))
+            if self.preset:
+                settings["preset"] = self.preset
 
-        changed = self.reset or self.onto({}) != {"system": "", "sampling": {}} or self.system is not None
+        if self.preset:
+            desk.workspace.presets.get(self.preset)
+        changed = self.reset or bool(self.preset) or self.onto({}) != {"system": "", "sampling": {}} or self.system is not None
         if changed:
             desk.workspace.sessions.change(session, change)
             desk.publish(CatalogChanged(what="sessions", name=session))

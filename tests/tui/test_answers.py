@@ -10,7 +10,8 @@ from textual.widgets import Markdown, Static
 
 from engine import events
 from tui.state.chat import ChatState, Message
-from tui.widgets.entries import AnswerEntry, Citations
+from tui.widgets.entries import Citations
+from tui.widgets.spoken import AnswerEntry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,11 +28,12 @@ from tui.screens.train_form import TrainForm
 from tui.state.chat import Message
 from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.detail import RowView
-from tui.widgets.entries import AnswerEntry, Citations, ErrorEntry, NoteEntry, UserEntry
+from tui.widgets.entries import Citations, ErrorEntry, NoteEntry
 from tui.widgets.media import MediaView, facts
 from tui.widgets.prompt import Prompt
 from tui.widgets.rows import RowsTable
 from tui.widgets.schema import Schema
+from tui.widgets.spoken import AnswerEntry, UserEntry
 from tui.widgets.topbar import TopBar
 from tui.widgets.values import JsonTree
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from tui.state.chat import ChatState, Message
-    from tui.widgets.entries import AnswerEntry
+    from tui.widgets.spoken import AnswerEntry, UserEntry
 
 QUESTIONS = (
     "How do I fine-tune a model on my own CSV?",
@@ -45,7 +45,11 @@ class Examples(OptionList):
 class ChatPanel(VerticalScroll):
     """Draws the conversation; follows its end until the person scrolls up."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("G", "bottom", "To the end", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("G", "bottom", "To the end", show=False),
+        Binding("k", "entry(-1)", "Message above", show=False),
+        Binding("j", "entry(1)", "Message below", show=False),
+    ]
 
     @dataclass
     class Asked(TextualMessage):
@@ -60,6 +64,9 @@ class ChatPanel(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         yield Static(id="welcome", markup=False)
+        line = Static("╌╌ older turns above are not sent: the model's window is full ╌╌", id="not-sent", markup=False)
+        line.display = False
+        yield line
 
     def on_mount(self) -> None:
         self.anchor()
@@ -76,26 +83,59 @@ class ChatPanel(VerticalScroll):
         elif not ready and there:
             there.remove()
 
-    async def draw(self, changed: Iterable[Message]) -> None:
-        """Draw new entries and follow those that are being streamed."""
+    async def draw(self, chat: ChatState, changed: Iterable[Message]) -> None:
+        """Draw new entries, follow those that are being streamed, and take away those that are not there any more."""
+        here = {message.number for message in chat.messages}
+        at = self._at()
+        for number in [number for number in self._entries if number not in here]:
+            await self._entries.pop(number).remove()
         for message in changed:
+            if message.number not in here:
+                continue
             entry = self._entries.get(message.number)
             if entry is None:
                 entry = self._entries[message.number] = _entry(message)
                 await self.mount(entry)
             elif message.kind == "note":
                 await entry.recompose()
-            if message.kind == "answer":
-                answer: AnswerEntry = entry  # type: ignore[assignment]
-                await answer.follow()
+            if message.kind in ("answer", "user"):
+                spoken: AnswerEntry | UserEntry = entry  # type: ignore[assignment]
+                await spoken.follow()
+        self._stay(at)
+        self._draw_context(chat)
+
+    @property
+    def _spoken(self) -> list[Widget]:
+        """The messages that the cursor can be on, from above."""
+        return [entry for entry in self._entries.values() if entry.can_focus]
+
+    def _at(self) -> int | None:
+        """Which of the messages the cursor is on."""
+        return next((at for at, entry in enumerate(self._spoken) if entry.has_focus_within or entry.has_focus), None)
+
+    def _stay(self, at: int | None) -> None:
+        """Where the message under the cursor was taken away, the cursor goes to the one that came in its place."""
+        if at is not None and self._at() is None and (entries := self._spoken):
+            entries[min(at, len(entries) - 1)].focus(scroll_visible=False)
+
+    def _draw_context(self, chat: ChatState) -> None:
+        """How full the model's window is, in the border; and a line under what is not sent any more."""
+        self.border_subtitle = Content(chat.meter())
+        oldest, line = chat.oldest_sent(), self.query_one("#not-sent", Static)
+        entry = self._entries.get(oldest.number) if oldest else None
+        line.display = entry is not None
+        if entry is not None and self.children.index(line) != self.children.index(entry) - 1:
+            self.move_child(line, before=entry)
 
     async def reset(self, chat: ChatState) -> None:
         """Draw the whole conversation anew."""
         with self.app.batch_update():
+            at = self._at()
             for entry in self._entries.values():
                 await entry.remove()
             self._entries.clear()
-            await self.draw(chat.messages)
+            await self.draw(chat, chat.messages)
+            self._stay(at)
         self.to_end()
 
     def to_end(self) -> None:
@@ -105,10 +145,20 @@ class ChatPanel(VerticalScroll):
     def action_bottom(self) -> None:
         self.anchor()
 
+    def action_entry(self, by: int) -> None:
+        """The cursor to the message above or below the one it is on; the last, where it is on none."""
+        entries, at = self._spoken, self._at()
+        at = len(entries) if at is None else at
+        if 0 <= at + by < len(entries):
+            entries[at + by].focus()
+        elif by > 0:
+            self.focus()
+
 
 def _entry(message: Message) -> Widget:
     # Markdown and its parser are imported with the first entry, not with the first picture.
-    from tui.widgets.entries import AnswerEntry, ErrorEntry, NoteEntry, UserEntry
+    from tui.widgets.entries import ErrorEntry, NoteEntry
+    from tui.widgets.spoken import AnswerEntry, UserEntry
 
     if message.kind == "user":
         return UserEntry(message)

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine import events
+from engine.commands.thinking import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Kind = Literal["user", "answer", "note", "error"]
-ANSWERS = ("ask", "chat")
+AGAIN = ("regenerate", "revise", "continue")
+"""Commands whose answer takes the place of what is shown."""
+ANSWERS = ("ask", "chat", *AGAIN)
 WORDS = re.compile(r"\w{3,}")
 
 
@@ -21,7 +24,9 @@ class Message:
     """One entry. ``text`` is what was typed, said or streamed so far; ``busy`` until its call is finished;
     ``found`` is false for an answer that found nothing relevant; ``asked`` is a follow-up as it was understood;
     ``unsupported`` is how many sentences no row supports; ``quoted``: the words are a row's, not a model's;
-    ``result`` is the JSON of a note's Result."""
+    ``result`` is the JSON of a note's Result. ``id`` is its number in the conversation (0: not known yet), ``siblings``
+    those of the messages in the same place; ``context`` is how full the model's window is after it; ``attached`` are the
+    names of what went along."""
 
     number: int
     kind: Kind
@@ -38,27 +43,49 @@ class Message:
     usage: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] = field(default_factory=dict)
+    id: int = 0
+    siblings: list[int] = field(default_factory=list)
+    context: dict[str, Any] = field(default_factory=dict)
+    attached: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """Which of its siblings it is, where it has any: ``‹2/3›``."""
+        return f"‹{self.siblings.index(self.id) + 1}/{len(self.siblings)}›" if len(self.siblings) > 1 and self.id in self.siblings else ""
+
+    def beside(self, by: int) -> int:
+        """The id of the sibling ``by`` places on; 0 where there is none."""
+        at = self.siblings.index(self.id) + by if self.id in self.siblings else -1
+        return self.siblings[at] if 0 <= at < len(self.siblings) else 0
+
+    def parts(self) -> tuple[str, str]:
+        """The thoughts and the words of an answer. Only a model thinks: a row's words stay as they are."""
+        return ("", self.text) if self.quoted or self.verb == "ask" else part(self.text)
 
     def footer(self) -> str:
-        """One line under an answer: who said it, how fast."""
-        parts = [self.model] if self.model else ["quoted from the rows"] if self.quoted and self.found else []
+        """One line under an answer: its place among its siblings, who said it, how fast, what was not computed again."""
+        parts = [self.place] if self.place else []
+        parts += [self.model] if self.model else ["quoted from the rows"] if self.quoted and self.found else []
         if rate := self.usage.get("rate"):
             parts.append(f"{rate:.0f} tok/s")
         if first := self.usage.get("first_token"):
             parts.append(f"first word after {first:.1f} s")
-        if self.usage.get("finish") == "cancel":
-            parts.append("stopped")
-        elif self.usage.get("finish") == "length":
-            parts.append("cut at its longest")
+        if cached := self.usage.get("cached"):
+            parts.append(f"{cached:,} of {self.usage.get('prompt_tokens', 0):,} tokens cached")
+        ends = {"cancel": "stopped", "length": "cut at its longest", "error": "broken off"}
+        if end := ends.get(self.usage.get("finish", "")):
+            parts.append(end)
         return " · ".join(parts)
 
 
 class ChatState:
-    """``mode`` says what plain text means: a question to the dataset, or a word to the model."""
+    """``mode`` says what plain text means: a question to the dataset, or a word to the model. ``astray``: what is shown
+    is not the conversation any more, and it should be read again."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.mode: Literal["ask", "chat"] = "ask"
+        self.astray = False
         self._quiet: set[str] = set()
         self._next = 0
 
@@ -68,11 +95,34 @@ class ChatState:
         self.messages.append(message)
         return message
 
-    def begin(self, ticket: str, verb: str) -> Message | None:
-        """A Command was dispatched: an answer gets its place at once; other Commands when they are done."""
-        if verb in ANSWERS:
-            return self.add("answer", "", verb=verb, ticket=ticket, busy=True)
-        return None
+    def begin(self, ticket: str, verb: str, target: str = "last", text: str = "") -> Message | None:
+        """A Command was dispatched: an answer gets its place at once; other Commands when they are done. What answers
+        ``target`` again takes the place of all that stands from there on; ``text`` is the question put anew."""
+        if verb not in ANSWERS:
+            return None
+        begun = self._make_room(verb, target, text) if verb in AGAIN else None
+        return self.add("answer", begun.text if begun else "", verb=verb, ticket=ticket, busy=True)
+
+    def _make_room(self, verb: str, target: str, text: str) -> Message | None:
+        """Take away what is answered again; returns the answer that is gone on with."""
+        spoken = [at for at, message in enumerate(self.messages) if message.id]
+        named = target.lstrip("#")
+        at = next((at for at in reversed(spoken) if str(self.messages[at].id) == named), None)
+        if target == "last":
+            wanted = [at for at in spoken if verb != "revise" or self.messages[at].kind == "user"]
+            at = wanted[-1] if wanted else None
+        if at is None:
+            self.astray = True
+            return None
+        found = self.messages[at]
+        if found.kind == "answer" and verb == "regenerate":
+            at = max((question for question in spoken if question < at and self.messages[question].kind == "user"), default=at - 1) + 1
+        elif found.kind == "user" and verb != "revise":
+            at += 1
+        del self.messages[at:]
+        if verb == "revise":
+            self.add("user", text, attached=found.attached)
+        return found if verb == "continue" and found.kind == "answer" else None
 
     def begin_quietly(self, ticket: str) -> None:
         """Its result is told in passing, not in the conversation."""
@@ -86,6 +136,16 @@ class ChatState:
 
     def of(self, ticket: str) -> Message | None:
         return next((message for message in reversed(self.messages) if message.ticket == ticket), None)
+
+    def around(self, ticket: str) -> list[Message]:
+        """The answer of a call and the question above it."""
+        if (answer := self.of(ticket)) is None:
+            return []
+        return [answer, *self._question_of(answer)]
+
+    def _question_of(self, answer: Message) -> list[Message]:
+        above = self.messages[: self.messages.index(answer)]
+        return next(([message] for message in reversed(above) if message.kind == "user"), [])
 
     @property
     def busy(self) -> Message | None:
@@ -115,20 +175,52 @@ class ChatState:
         """What the person said, oldest first."""
         return [message.text for message in self.messages if message.kind == "user"]
 
+    @property
+    def shown(self) -> list[int]:
+        """The ids of what is shown of the conversation."""
+        return [message.id for message in self.messages if message.id]
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """How full the model's window is after the last answer that says so."""
+        return next((message.context for message in reversed(self.messages) if message.context), {})
+
+    def meter(self) -> str:
+        """:attr:`context` in words."""
+        if not (context := self.context):
+            return ""
+        dropped = context.get("dropped", 0)
+        return f"{context['used']:,} of {context['window']:,} tokens" + (f" · {dropped} older not sent" if dropped else "")
+
+    def oldest_sent(self) -> Message | None:
+        """The oldest message that still fits the model's window, where some do not."""
+        first = self.context.get("first", 0) if self.context.get("dropped") else 0
+        return next((message for message in self.messages if message.id and message.id == first), None)
+
     def load(self, history: Iterable[Any]) -> None:
         """Show what was said in an earlier sitting."""
         for record in history:
+            facts = record.facts
+            same: dict[str, Any] = {"id": getattr(record, "id", 0), "siblings": list(getattr(record, "siblings", ()))}
             if record.role == "user":
-                self.add("user", record.text)
+                self.add("user", record.text, attached=[str(item.get("name", "")) for item in facts.get("attached", [])], **same)
             else:
-                facts = record.facts
+                # An answer with no figures was being written when its process ended.
+                usage = facts.get("usage") or ({"finish": "error"} if facts.get("kind") == "chat" else {})
                 self.add(
-                    "answer", record.text, verb="ask" if facts.get("passages") else "chat", model=facts.get("model", ""),
-                    passages=facts.get("passages") or [], usage=facts.get("usage") or {}, found=facts.get("found", True), **_of_ask(facts),
+                    "answer", record.text, verb="ask" if facts.get("passages") or facts.get("kind") == "ask" else "chat",
+                    model=facts.get("model", ""), passages=facts.get("passages") or [], usage=usage,
+                    found=facts.get("found", True), context=facts.get("context") or {}, **same, **_of_ask(facts),
                 )  # fmt: skip
 
-    def clear(self) -> None:
+    def turn(self, history: Iterable[Any], *, keep_error: bool) -> None:
+        """Show another conversation, or this one as it stands now; the error that was told last may stay below."""
+        error = self.messages[-1] if keep_error and self.messages and self.messages[-1].kind == "error" else None
         self.messages.clear()
+        self.astray = False
+        self.load(history)
+        if error:
+            self.messages.append(error)
 
     def apply(self, event: events.Event) -> Message | None:
         """Take in an event of a call; returns the message that changed or came."""
@@ -149,11 +241,14 @@ class ChatState:
     def _finish(self, event: events.CallFinished) -> Message | None:
         message = self.of(event.job)
         if event.error:
+            self.astray = self.astray or event.verb in AGAIN
             if message:
                 message.busy = False
                 message.usage = {**message.usage, "finish": message.usage.get("finish", "error")}
             return self.add("error", event.error.get("message", ""), verb=event.verb, error=event.error)
         result = event.result or {}
+        if message is None and event.verb in ANSWERS:
+            return None  # the person has turned to another conversation meanwhile
         if message is None:
             return self.add("note", result.get("summary", ""), verb=event.verb, result=result)
         data = result.get("data") or {}
@@ -166,7 +261,19 @@ class ChatState:
         message.usage = data.get("usage") or {}
         for name, value in _of_ask(data).items():
             setattr(message, name, value)
+        self._place(message, data)
         return message
+
+    def _place(self, message: Message, data: dict[str, Any]) -> None:
+        """Where in the conversation an answer and its question stand."""
+        message.context = data.get("context") or {}
+        answered = bool(data.get("message")) and data["message"] != data.get("under")
+        message.id = int(data["message"]) if answered and message.text else 0
+        message.siblings = list(data.get("siblings", [])) if message.id else []
+        for question in self._question_of(message) if message.id else []:
+            self.astray = self.astray or question.id not in (0, data["under"])
+            question.id, question.siblings = int(data["under"]), list(data.get("under_siblings", []))
+            question.attached = [str(name) for name in data.get("attached", [])]
 
 
 def _of_ask(data: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,9 @@ class ChatBox(TextArea):
 
         digit: str
 
+    class Erased(Message):
+        """Backspace in the empty box."""
+
     class Left(Message):
         """Esc, with no completions open."""
 
@@ -106,6 +109,8 @@ class ChatBox(TextArea):
             event.stop()
             event.prevent_default()
             self.action_send()
+        elif event.key == "backspace" and not self.text:
+            self.post_message(self.Erased())
         elif self.cites and not self.text and event.key in "123456789":
             event.stop()
             event.prevent_default()

@@ -1,4 +1,4 @@
-"""The entries of the conversation: what was said, answered, told, and what went wrong."""
+"""The entries of the conversation beside what was said: rows to open, what a Command told, and what went wrong."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from textual.content import Content
 from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.messages import OpenRow
+from tui.messages import OpenRow, RunVerb
 from tui.text import clean, one_line
 from tui.widgets.chatbox import ChatBox
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from textual.app import ComposeResult
-    from textual.widgets.markdown import MarkdownStream
 
     from tui.state.chat import Message
 
@@ -29,7 +28,7 @@ TABLE_ROWS = 40
 class Citations(OptionList):
     """The rows an answer rests on; Enter or a click opens one."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Open row")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Open row"), Binding("a", "attach", "Attach row")]
 
     def __init__(self, passages: list[dict[str, Any]], answer: str) -> None:
         super().__init__(classes="citations", markup=False, compact=True)
@@ -50,6 +49,11 @@ class Citations(OptionList):
         event.stop()
         self.open(event.option_index)
 
+    def action_attach(self) -> None:
+        """Let the row under the cursor go along with what is said next."""
+        if self.highlighted is not None:
+            self.post_message(RunVerb("attach", {"what": str(self._passages[self.highlighted].get("address", ""))}))
+
     def open(self, index: int) -> None:
         """Open the row of the passage at ``index``."""
         if 0 <= index < len(self._passages):
@@ -61,80 +65,6 @@ def cited(passage: dict[str, Any], answer: str) -> OpenRow:
     """What opens the row of a passage, with what the answer took from it marked."""
     quote = str(passage.get("quote") or "")
     return OpenRow(str(passage.get("address", "")), quote or str(passage.get("text", "")), "" if quote else answer)
-
-
-class UserEntry(Static):
-    """What the person typed."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(Content.assemble(("› ", "bold $accent"), clean(message.text)), classes="entry user", markup=False)
-
-
-class AnswerEntry(Vertical):
-    """An answer, while it is streamed and after."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(classes="entry answer")
-        self._message = message
-        self._stream: MarkdownStream | None = None
-        self._markdown: Markdown | None = None
-        self._written = 0
-        self._ended = False
-
-    def compose(self) -> ComposeResult:
-        asked = Static(classes="asked", markup=False)
-        asked.display = False
-        yield asked
-        yield Static("…", classes="status", markup=False)
-
-    async def follow(self) -> None:
-        """Draw what has come since the last look."""
-        message = self._message
-        text = clean(message.text)
-        asked = self.query_one(".asked", Static)
-        if message.asked and not asked.display:
-            asked.display = True
-            asked.update(Content(f"understood as: {one_line(message.asked, 200)}"))
-        if message.busy:
-            if not text:
-                self._status(f"reading {len(message.passages)} rows…" if message.passages else "thinking…")
-                return
-            if self._markdown is None:
-                self._status("")
-                self._markdown = Markdown(open_links=False, parser_factory=words_only)
-                await self.mount(self._markdown)
-            if self._stream is None:
-                self._stream = Markdown.get_stream(self._markdown)
-            if len(text) > self._written:
-                await self._stream.write(text[self._written :])
-                self._written = len(text)
-        elif not self._ended:
-            self._ended = True
-            await self._finish(text)
-
-    async def _finish(self, text: str) -> None:
-        message = self._message
-        if self._stream is not None:
-            await self._stream.stop()
-            self._stream = None
-        self.set_class(not message.found, "-nothing")
-        self._status("")
-        if text and self._markdown is None:
-            self._markdown = Markdown(text, open_links=False, parser_factory=words_only)
-            await self.mount(self._markdown)
-        elif self._markdown is not None and self._markdown.source != text:
-            await self._markdown.update(text)
-        if message.unsupported:
-            await self.mount(Static("[?] No row supports this sentence.", classes="unsupported", markup=False))
-        if message.passages:
-            await self.mount(Citations(message.passages, message.text))
-        if footer := message.footer():
-            await self.mount(Static(Content(clean(footer)), classes="footer", markup=False))
-
-    def _status(self, text: str) -> None:
-        status = self.query_one(".status", Static)
-        status.display = bool(text)
-        status.update(text)
 
 
 def words_only() -> MarkdownIt:

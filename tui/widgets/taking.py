@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from engine.errors import BitternError
-from tui.messages import FillBox, RunLine
+from tui.messages import FillBox, RunLine, RunVerb
 from tui.text import one_line
 from tui.widgets.detail_part import DetailPart
 from tui.widgets.rows import as_json, cell
@@ -27,6 +27,7 @@ class Taking(DetailPart):
         Binding("H", "show_all", "Show all columns", show=False),
         Binding("c", "copy", "Copy", show=False),
         Binding("C", "copy_row", "Copy row", show=False),
+        Binding("a", "attach", "Attach to chat", show=False),
         Binding("x", "export", "Export"),
         Binding("i", "run_on('stats')", "Statistics"),
         Binding("q", "sql", "SQL"),
@@ -113,6 +114,11 @@ class Taking(DetailPart):
         """The values of the row that the person is at."""
         number = self.number
         return next((row for index, row in self._rows if index == number), None)
+
+    def action_attach(self) -> None:
+        """Let the row go along with what is said next in the chat."""
+        if self.look and self._row():
+            self.post_message(RunVerb("attach", {"what": f"{self.look.dataset}/{self.look.split}/{self.number}"}))
 
     def action_export(self) -> None:
         if self.look:

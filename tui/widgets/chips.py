@@ -1,0 +1,52 @@
+"""What goes along with what is said next, above the chat box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from tui.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+
+
+class Chip(Static):
+    """One attachment; a click takes it off."""
+
+    @dataclass
+    class Removed(Message):
+        number: int
+
+    def __init__(self, number: int, name: str) -> None:
+        super().__init__(Content.assemble(("+ ", "$accent"), one_line(name, 40), ("  ✕", "$text-muted")), classes="chip", markup=False)
+        self._number = number
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        self.post_message(self.Removed(self._number))
+
+
+class Chips(Horizontal):
+    """The attachments in a row; not there where there are none. Backspace in the empty box takes off the last."""
+
+    def __init__(self) -> None:
+        super().__init__(id="chips")
+        self.names: list[str] = []
+        self.display = False
+
+    async def show(self, names: Sequence[str]) -> None:
+        if list(names) == self.names:
+            return
+        self.names = list(names)
+        self.display = bool(names)
+        with self.app.batch_update():
+            await self.remove_children()
+            await self.mount(*(Chip(number, name) for number, name in enumerate(names, start=1)))
