@@ -87,6 +87,7 @@ class ChatPanel(VerticalScroll):
         """Draw new entries, follow those that are being streamed, and take away those that are not there any more."""
         here = {message.number for message in chat.messages}
         at = self._at()
+        was = self._spoken[at] if at is not None else None
         for number in [number for number in self._entries if number not in here]:
             await self._entries.pop(number).remove()
         for message in changed:
@@ -101,7 +102,7 @@ class ChatPanel(VerticalScroll):
             if message.kind in ("answer", "user"):
                 spoken: AnswerEntry | UserEntry = entry  # type: ignore[assignment]
                 await spoken.follow()
-        self._stay(at)
+        self._stay(at, was)
         self._draw_context(chat)
 
     @property
@@ -113,9 +114,10 @@ class ChatPanel(VerticalScroll):
         """Which of the messages the cursor is on."""
         return next((at for at, entry in enumerate(self._spoken) if entry.has_focus_within or entry.has_focus), None)
 
-    def _stay(self, at: int | None) -> None:
-        """Where the message under the cursor was taken away, the cursor goes to the one that came in its place."""
-        if at is not None and self._at() is None and (entries := self._spoken):
+    def _stay(self, at: int | None, was: Widget | None) -> None:
+        """Where the message ``was``, which the cursor was on, is taken away, it goes to the one that came in its place."""
+        entries = self._spoken
+        if at is not None and was not in entries and entries:
             entries[min(at, len(entries) - 1)].focus(scroll_visible=False)
 
     def _draw_context(self, chat: ChatState) -> None:
@@ -131,11 +133,12 @@ class ChatPanel(VerticalScroll):
         """Draw the whole conversation anew."""
         with self.app.batch_update():
             at = self._at()
+            was = self._spoken[at] if at is not None else None
             for entry in self._entries.values():
                 await entry.remove()
             self._entries.clear()
             await self.draw(chat, chat.messages)
-            self._stay(at)
+            self._stay(at, was)
         self.to_end()
 
     def to_end(self) -> None:
