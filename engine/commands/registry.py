@@ -58,6 +58,7 @@ VERBS: dict[str, str] = {
     "whoami": "engine.commands.hub:Whoami",
     "logout": "engine.commands.hub:Logout",
     "use": "engine.commands.models:Use",
+    "speed": "engine.commands.speed:Speed",
     "chat": "engine.commands.chat:Chat",
     "regenerate": "engine.commands.chat:Regenerate",
     "revise": "engine.commands.chat:Revise",

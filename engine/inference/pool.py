@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import ModelError, NotFound
+from engine.inference.fastest import applied, fastest
 from engine.inference.hosted import Hosted, Tuned
 from engine.inference.protocol import SMALL
 from engine.jobs.host import Host
@@ -138,13 +139,16 @@ class ModelPool:
         from engine.inference.llamacpp import LlamaCpp
 
         wanted = dict(wanted or {})
+        way = fastest(self._workspace, record)
+        made = f"{record.gguf} {way}"
         found = self._bases.get(record.name)
-        if isinstance(found, LlamaCpp) and self._made.get(record.name) == record.gguf and wanted.items() <= found.adapters.items():
+        if isinstance(found, LlamaCpp) and self._made.get(record.name) == made and wanted.items() <= found.adapters.items():
             self._bases.move_to_end(record.name)
             return found
         self.unload(record.name)
-        self._made[record.name] = record.gguf
-        opened = LlamaCpp(record, self._workspace.settings, {**self._converted(record), **wanted})
+        self._made[record.name] = made
+        beside = {**self._converted(record), **wanted}
+        opened = LlamaCpp(*(applied(record, self._workspace.settings, way) if way else (record, self._workspace.settings)), beside)
         self._keep(record.name, opened)
         return opened
 
