@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 FAMILY = {"bert": 0, "roberta": 1, "xlm-roberta": 1, "camembert": 1}
@@ -63,7 +63,17 @@ class Bert:
 
     def encode(self, texts: list[str], prompt: str = "") -> Any:
         """float32 array of shape ``(len(texts), dimension)``, rows of length 1. ``prompt``: query or document."""
-        return gathered(self.tokens(texts, prompt), self.dimension, self.forward)
+        import numpy as np
+
+        ids = self.tokens(texts, prompt)
+        found = np.zeros((len(ids), self.dimension), dtype=np.float32)
+        for batch in batches([len(one) for one in ids]):
+            longest = max(len(ids[number]) for number in batch)
+            padded, mask = np.zeros((len(batch), longest), dtype=np.int64), np.zeros((len(batch), longest), dtype=bool)
+            for place, number in enumerate(batch):
+                padded[place, : len(ids[number])], mask[place, : len(ids[number])] = ids[number], True
+            found[batch] = self.forward(padded, mask)
+        return found
 
     def forward(self, ids: Any, mask: Any) -> Any:
         """The pooled vectors of a padded batch."""
@@ -88,24 +98,6 @@ class Bert:
 
         found = states[:, 0] if self.first_token else (states * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
         return (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-
-
-def gathered(ids: list[list[int]], dimension: int, forward: Callable[[Any, Any], Any], each: Callable[[int], None] | None = None) -> Any:
-    """``forward`` over batches of tokens of about the same length, put back in order; ``each`` hears how many are done."""
-    import numpy as np
-
-    found = np.zeros((len(ids), dimension), dtype=np.float32)
-    done = 0
-    for batch in batches([len(one) for one in ids]):
-        longest = max(len(ids[number]) for number in batch)
-        padded, mask = np.zeros((len(batch), longest), dtype=np.int64), np.zeros((len(batch), longest), dtype=bool)
-        for place, number in enumerate(batch):
-            padded[place, : len(ids[number])], mask[place, : len(ids[number])] = ids[number], True
-        found[batch] = forward(padded, mask)
-        done += len(batch)
-        if each:
-            each(done)
-    return found
 
 
 def batches(lengths: list[int], budget: int = BUDGET) -> Iterator[list[int]]:

@@ -12,7 +12,7 @@ from engine.data.rows import window
 from engine.errors import DataError
 from engine.models.load import resolve
 from engine.paths import replace_folder
-from engine.search import store, words
+from engine.search import lists, store, words
 from engine.search.encoder import Encoder
 from engine.search.passages import Cutter, Passage, cutter, passages
 from engine.search.reuse import Known
@@ -131,8 +131,12 @@ def _vectors(encoder: Encoder, found: list[Passage], known: Known, each: Any) ->
 
 def _finish(job: JobContext, folder: Path, files: list[Path], encoder: Encoder, way: str) -> int:
     """The chunks as one index. What stands half-made from an earlier attempt is made again."""
+    shutil.rmtree(folder / store.LISTS, ignore_errors=True)
     count, splits = store.merge(files, folder, encoder.dimension)
     job.check()
+    if count >= lists.FROM:
+        job.progress(count, count, "passages", "sorting the vectors")
+        lists.write(folder / store.LISTS, folder / store.VECTORS, job.check)
     temporary = folder / f".{store.WORDS}"
     shutil.rmtree(temporary, ignore_errors=True)
     words.write(temporary, _heard(job, folder))

@@ -55,6 +55,6 @@ class Known:
         while at < len(self._hashes) and int(self._hashes[at]) == wanted:
             number = int(self._order[at])
             if self._files.fields(number) == fields:
-                return self._files.vectors[number]
+                return self._files.vector(number)
             at += 1
         return None

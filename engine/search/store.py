@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from engine.search.passages import Passage
 
-CHUNKS, PASSAGES, PLACES, VECTORS, WORDS, FACTS = "chunks", "passages.arrow", "places.npy", "vectors.npy", "words", "index.json"
+CHUNKS, PASSAGES, PLACES, VECTORS = "chunks", "passages.arrow", "places.npy", "vectors.npy"
+LISTS, WORDS, FACTS = "lists", "words", "index.json"
 VERSION = 2
 
 
@@ -114,6 +115,7 @@ class Files:
         import numpy as np
         import pyarrow as pa
 
+        from engine.search.lists import Lists
         from engine.search.words import Words
 
         if not is_whole(folder):
@@ -125,7 +127,8 @@ class Files:
             self.facts: dict[str, Any] = json.loads((folder / FACTS).read_text("utf-8"))
             with pa.memory_map(str(folder / PASSAGES)) as source:
                 self._table = pa.ipc.open_file(source).read_all()
-            self.vectors = np.load(folder / VECTORS, mmap_mode="r")
+            self._vectors = np.load(folder / VECTORS, mmap_mode="r")
+            self._lists = Lists(folder / LISTS) if (folder / LISTS).is_dir() else None
             self.splits: list[str] = self.facts["splits"]
             self.split, self.row, self.piece = np.load(folder / PLACES).T
             self.words = Words(folder / WORDS)
@@ -134,6 +137,22 @@ class Files:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def vector(self, number: Any) -> Any:
+        """The vector of a passage, or the vectors (one a row) of an array of them: numbers, or a mask over all."""
+        if self._lists is None:
+            return self._vectors[number]
+        return self._vectors[self._lists.places[number]]
+
+    def scores(self, vector: Any) -> Any:
+        """The cosine of every passage with ``vector``: float32, exact."""
+        found = self._vectors @ vector
+        return found if self._lists is None else found[self._lists.places]
+
+    def near(self, vector: Any, count: int) -> tuple[Any, Any] | None:
+        """The passages among which the ``count`` nearest to ``vector`` are, nearly always, in the order of the data,
+        and their cosines. None for an index without lists, which is quick to scan."""
+        return self._lists.near(self._vectors, vector, count) if self._lists is not None else None
 
     def text(self, number: int) -> str:
         """What passage ``number`` says."""

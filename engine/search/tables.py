@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import DataError
-from engine.search import bert, marks
-from engine.search.fusion import fused
+from engine.search import bert, candidates, marks
 from engine.search.store import Files
 
 if TYPE_CHECKING:
     from engine.jobs.context import CancelToken
+    from engine.search.candidates import Pool
 
-DEPTH = 50
-"""Passages looked at, at least, for the rows that they belong to."""
 Found = dict[str, Any]
 
 
@@ -41,13 +39,17 @@ class Tables:
         allowed = self._allowed(files, where, dataset)
         lexical = files.words.scores(query) if mode != "dense" else None
         cancel.check()
-        dense = files.vectors @ self._encoder(files).encode([query], "query")[0] if mode != "lexical" else None
-        scores = fused(dense, lexical)
-        if allowed is not None:
-            scores[~allowed] = -2.0
+        vector = self._encoder(files).encode([query], "query")[0] if mode != "lexical" else None
         terms = files.words.weights(query)
-        found = [number for number in best_rows(files, scores, count) if scores[number] > (0.0 if mode == "lexical" else -2.0)]
-        return [_found(files, number, float(scores[number]), dense, terms) for number in found]
+        # A condition is exact: whatever it leaves is compared in full.
+        if allowed is None and vector is not None and (pool := candidates.nearby(files, vector, lexical, count)) is not None:
+            places = pool.best(files, count)
+            if len(places) == count:
+                return _found(files, pool, places, terms)
+        pool = candidates.everything(files, vector, lexical)
+        if allowed is not None:
+            pool = pool.without(~allowed)
+        return _found(files, pool, pool.best(files, count, 0.0 if mode == "lexical" else candidates.OUT), terms)
 
     def similar(
         self, folder: str, split: str, row: int, count: int, cancel: CancelToken, where: str = "", dataset: Found | None = None  # noqa: ARG002
@@ -58,11 +60,14 @@ class Tables:
         if not own.any():
             raise DataError(f"Row {split}/{row} is not in the index.", "It has no text, or the index is older than the data: index it again.")
         allowed = self._allowed(files, where, dataset)
-        middle = files.vectors[own].mean(0)
-        dense = files.vectors @ (middle / max(float((middle @ middle) ** 0.5), 1e-12))
-        scores = dense.copy()
-        scores[own if allowed is None else own | ~allowed] = -2.0
-        return [_found(files, number, float(scores[number]), dense, {}) for number in best_rows(files, scores, count) if scores[number] > -2.0]
+        middle = files.vector(own).mean(0)
+        middle /= max(float((middle @ middle) ** 0.5), 1e-12)
+        if allowed is None and (pool := candidates.nearby(files, middle, None, count)) is not None:
+            places = pool.without(own).best(files, count)
+            if len(places) == count:
+                return _found(files, pool, places, {})
+        pool = candidates.everything(files, middle, None).without(own if allowed is None else own | ~allowed)
+        return _found(files, pool, pool.best(files, count), {})
 
     def rank(self, folder: str, query: str, texts: list[str], cancel: CancelToken) -> list[float]:  # noqa: ARG002
         """The cosine of each text with the query."""
@@ -114,32 +119,15 @@ class Tables:
         return allowed
 
 
-def best_rows(files: Files, scores: Any, count: int) -> list[int]:
-    """The numbers of the best passage of each of the ``count`` best rows, best first; of equals, the first in the data."""
-    import numpy as np
-
-    depth = max(DEPTH, 3 * count)
-    while True:
-        if depth < len(scores):
-            edge = scores[np.argpartition(scores, -depth)[-depth:]].min()
-            numbers = np.flatnonzero(scores >= edge) if edge > 0 else np.argpartition(scores, -depth)[-depth:]
-        else:
-            numbers = np.arange(len(scores))
-        numbers = numbers[np.lexsort((numbers, -scores[numbers]))]
-        best: dict[tuple[int, int], int] = {}
-        for number in numbers.tolist():
-            best.setdefault((int(files.split[number]), int(files.row[number])), number)
-            if len(best) == count:
-                return list(best.values())
-        if depth >= len(scores):
-            return list(best.values())
-        depth *= 4
-
-
-def _found(files: Files, number: int, score: float, dense: Any, terms: dict[str, float]) -> Found:
-    split, row = files.key(number)
-    text = files.text(number)
-    return {
-        "split": split, "row": row, "piece": int(files.piece[number]), "text": text, "score": score,
-        "cosine": None if dense is None else float(dense[number]), "spans": marks.marked(text, terms), "best": marks.best_sentence(text, terms),
-    }  # fmt: skip
+def _found(files: Files, pool: Pool, places: list[int], terms: dict[str, float]) -> list[Found]:
+    found = []
+    for place in places:
+        number = int(pool.numbers[place])
+        split, row = files.key(number)
+        text = files.text(number)
+        found.append({
+            "split": split, "row": row, "piece": int(files.piece[number]), "text": text, "score": float(pool.scores[place]),
+            "cosine": None if pool.dense is None else float(pool.dense[place]),
+            "spans": marks.marked(text, terms), "best": marks.best_sentence(text, terms),
+        })  # fmt: skip
+    return found

@@ -37,6 +37,6 @@ def load(workspace: Workspace, dataset: str) -> Vectors:
     files = Files(Path(found.folder))
     # Passages lie in the order of the data, the pieces of a row side by side.
     firsts = np.flatnonzero(files.piece == 0)
-    matrix = np.add.reduceat(np.asarray(files.vectors), firsts, axis=0)
+    matrix = np.add.reduceat(files.vector(slice(None)), firsts, axis=0)
     matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
     return Vectors([files.key(number) for number in firsts.tolist()], matrix, [files.text(number) for number in firsts.tolist()])

@@ -66,7 +66,7 @@ def main() -> None:
         if number:  # The first turn of each warms up.
             walls.append((len(texts) / wall, len(texts) / their_wall))
             cpus.append((len(texts) / cpu, len(texts) / their_cpu))
-    kind = "BERT forward in torch" if ours._forward is not None else "sentence-transformers, sorted"
+    kind = "packed BERT forward in torch" if ours._packed is not None else "sentence-transformers, sorted"
     print(f"{TEXTS} texts, {statistics.mean(map(len, texts)):.0f} characters on average; the index job's encoder: {kind}")
     for name, pairs in (("wall", walls), ("CPU", cpus)):
         mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))

@@ -74,7 +74,7 @@ def job_of(workspace: Workspace, token: CancelToken | None = None, heard: list[E
 def contents(folder: str | Path) -> dict[tuple[str, int, int], tuple[str, bytes]]:
     """Every passage of a finished index: its text and its vector, bit by bit."""
     files = store.Files(Path(folder))
-    return {(*files.key(n), int(files.piece[n])): (files.text(n), files.vectors[n].tobytes()) for n in range(len(files))}
+    return {(*files.key(n), int(files.piece[n])): (files.text(n), files.vector(n).tobytes()) for n in range(len(files))}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_weighted_columns_and_long_rows_become_one_row_again(pond: Workspace) ->
     (plain,) = Encoder(Path(pond.models.get("tiny").folder)).documents(["about heron"])
     body = Encoder(Path(pond.models.get("tiny").folder)).documents([files.fields(0)[1][0]])[0]
     expected = 3 * plain + body
-    assert np.allclose(files.vectors[0], expected / np.linalg.norm(expected), atol=1e-5)
+    assert np.allclose(files.vector(0), expected / np.linalg.norm(expected), atol=1e-5)
     assert len(vectors.load(pond, "letters").addresses) == len(rows)
 
 
