@@ -117,12 +117,15 @@ def gpu_memory() -> list[Memory]:
     return [Memory(name, int(total) << 20, int(free) << 20) for name, total, free in found if total.isdigit() and free.isdigit()]
 
 
-def peak_memory() -> int:
-    """The most memory that this process has had resident so far, in bytes."""
+def peak_memory(process: int = 0) -> int:
+    """The most memory that a process (this one, if none is given) has had resident so far, in bytes; 0 if it is gone."""
     with suppress(OSError, ValueError, StopIteration):
         # Unlike ru_maxrss this starts anew in a forked child.
-        line = next(line for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines() if line.startswith("VmHWM:"))
+        file = Path("/proc") / (str(process) if process else "self") / "status"
+        line = next(line for line in file.read_text("ascii", "replace").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
+    if process:
+        return resident(process)
     if sys.platform == "win32":
         import psutil
 
@@ -131,3 +134,13 @@ def peak_memory() -> int:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def resident(process: int) -> int:
+    """The memory that a process has resident now, in bytes; 0 if it is gone."""
+    import psutil
+
+    try:
+        return int(psutil.Process(process).memory_info().rss)
+    except psutil.Error:
+        return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import sys
 import threading
 import weakref
 from dataclasses import replace
@@ -250,11 +251,17 @@ class Engine:
 
     # -- Warm things ------------------------------------------------------------------------------------------
 
+    def loaded(self) -> dict[str, dict[str, Any]]:
+        """What is in memory, by the name of its base: the entries of `loaded`."""
+        if "engine.inference.pool" not in sys.modules:
+            return {}
+        return {held.name: held.as_data() for held in self.models.loaded()}
+
     @cached_property
     def models(self) -> ModelPool:
-        from engine.inference.pool import ModelPool
+        from engine.inference.pool import pool_of
 
-        return ModelPool(self.workspace, hosted=self._warm)
+        return pool_of(self.workspace, hosted=self._warm)
 
     @cached_property
     def reader(self) -> Reader:
@@ -272,9 +279,10 @@ class Engine:
         for thread in self._threads:
             thread.join(CALL_GRACE)
         self.queue.close(wait)
-        for name in ("models", "reader"):
-            if name in self.__dict__:
-                self.__dict__[name].close()
+        if "reader" in self.__dict__:
+            self.reader.close()
+        if pool := sys.modules.get("engine.inference.pool"):  # a job may have made it
+            pool.close_pool(self.workspace)
         self.workspace.close()
 
     def _log_to_file(self) -> None:

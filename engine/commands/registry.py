@@ -51,6 +51,9 @@ VERBS: dict[str, str] = {
     # models and chat
     "models": "engine.commands.models:Models",
     "fit": "engine.commands.fit:FitCommand",
+    "load": "engine.commands.loading:Load",
+    "unload": "engine.commands.loading:Unload",
+    "loaded": "engine.commands.loading:Loaded",
     "pull": "engine.commands.models:Pull",
     "find": "engine.commands.hub:Find",
     "card": "engine.commands.hub:Card",

@@ -26,6 +26,11 @@ class Hosted:
         self._facts: Facts | None = None
 
     @property
+    def known(self) -> Facts | None:
+        """The facts, if they were asked for already: nothing is loaded."""
+        return self._facts
+
+    @property
     def facts(self) -> Facts:
         """Loads the model when it is not loaded yet. Raises ``ModelError``."""
         if self._facts is None:

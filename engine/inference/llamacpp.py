@@ -30,8 +30,8 @@ class LlamaCpp:
     """One GGUF, one slot: the prefix that a conversation shares with the last one stays in its KV cache. Adapters lie
     beside the base and are switched by their scales, without loading it again."""
 
-    def __init__(self, record: ModelRecord, settings: Settings, adapters: Mapping[str, Path] | None = None) -> None:
-        """Load the file, and the adapters (GGUF files by any name). Raises ``ModelError``."""
+    def __init__(self, record: ModelRecord, settings: Settings, adapters: Mapping[str, Path] | None = None, *, cpu: bool = False) -> None:
+        """Load the file, and the adapters (GGUF files by any name); on the ``cpu`` even beside a GPU. Raises ``ModelError``."""
         import xllamacpp
 
         check(Path(record.gguf), record.name)
@@ -53,6 +53,8 @@ class LlamaCpp:
         parameters.verbosity = -1
         parameters.warmup = False
         parameters.ui = False
+        if cpu:
+            parameters.n_gpu_layers = 0
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
         parameters.lora_init_without_apply = True
         try:

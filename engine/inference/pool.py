@@ -6,9 +6,12 @@ import threading
 from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
+from engine.devices import memory
 from engine.errors import ModelError, NotFound
 from engine.inference.fastest import applied, fastest
+from engine.inference.held import Choice, Held, Locks, expected
 from engine.inference.hosted import Hosted, Tuned
 from engine.inference.protocol import SMALL
 from engine.jobs.host import Host
@@ -22,12 +25,13 @@ if TYPE_CHECKING:
 
     from engine.inference.llamacpp import LlamaCpp
     from engine.inference.protocol import Backend
+    from engine.models.fit import Fit
     from engine.store.models import ModelRecord
     from engine.store.workspace import Workspace
 
-ROOM = 2
-"""Bases kept loaded; the least recently used one goes first."""
-
+ROOM = 4
+"""Bases kept loaded at the most; the least recently used one goes first, earlier where memory is short."""
+GIB = 2**30
 
 EngineName = Literal["llamacpp", "transformers", "endpoint"]
 
@@ -48,15 +52,32 @@ def engine_of(record: ModelRecord, base: ModelRecord | None = None) -> EngineNam
     return "llamacpp"
 
 
+_pools: WeakKeyDictionary[Workspace, ModelPool] = WeakKeyDictionary()
+_pools_lock = threading.Lock()
+
+
+def pool_of(workspace: Workspace, *, hosted: bool = True) -> ModelPool:
+    """The one pool of an open workspace in this process, for Commands and for jobs in its threads alike."""
+    with _pools_lock:
+        if (found := _pools.get(workspace)) is None:
+            found = _pools[workspace] = ModelPool(workspace, hosted=hosted)
+        return found
+
+
+def close_pool(workspace: Workspace) -> None:
+    """Free whatever a workspace has loaded in this process."""
+    if (found := _pools.pop(workspace, None)) is not None:
+        found.close()
+
+
 class ModelPool:
     """Thread-safe. ``hosted``: torch models live in helper processes; otherwise (a single command) in this one."""
 
     def __init__(self, workspace: Workspace, *, hosted: bool) -> None:
-        self._workspace, self._hosted = workspace, hosted
+        self._workspace, self.hosted = workspace, hosted
         self._lock = threading.RLock()
-        self._bases: OrderedDict[str, Host | Backend] = OrderedDict()
-        self._busy: dict[str, threading.Lock] = {}
-        self._made: dict[str, str] = {}
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._busy = Locks()
 
     @contextmanager
     def use(self, name: str = "") -> Iterator[Backend]:
@@ -65,10 +86,12 @@ class ModelPool:
         Raises ``NotFound`` or ``ModelError``.
         """
         record = self.record(name)
-        with self._lock:
-            busy = self._busy.setdefault(record.base or record.name, threading.Lock())
-        with busy:
-            yield self._open(record)
+        with self._busy.of(record.base or record.name):
+            backend = self._open(record)
+            try:
+                yield backend
+            finally:
+                self._note(record, backend)
 
     def record(self, name: str = "") -> ModelRecord:
         """The record behind a name, or of the model in use. Raises ``NotFound`` or ``ModelError`` for one that can't chat."""
@@ -102,17 +125,55 @@ class ModelPool:
         base = self._workspace.models.get(record.base) if record.base else record
         return base.bytes >= SMALL
 
-    def unload(self, name: str) -> None:
-        """Free a model. A name that is not loaded is no error."""
+    def loaded(self) -> list[Held]:
+        """What is in memory, the least recently used first. Never waits for a load."""
+        return [held for held in self.holding() if held.facts is not None]
+
+    def holding(self) -> list[Held]:
+        """What is loaded and what is being loaded."""
+        return list(self._held.values())
+
+    def abandon(self, name: str) -> bool:
+        """End the process that is loading a base; returns whether there is one."""
+        loading = [held.opened for held in self.holding() if held.name == name and held.facts is None]
+        found = [host for host in loading if isinstance(host, Host) and not host.inside]
+        for host in found:
+            host.close()
+        return bool(found)
+
+    def unload(self, name: str = "") -> list[str]:
+        """Free a model (an adapter's base), or all that answer nobody; returns the names of the bases that are freed.
+        A name that is not loaded is no error. Raises ``ModelError`` for one that is just answering."""
         with self._lock:
-            for key in (name, f"{name} (torch)"):
-                if base := self._bases.pop(key, None):
-                    base.close()
+            found = self._workspace.models.find(name) if name else None
+            wanted = (found.base or found.name) if found else name
+            freed = []
+            for key, held in list(self._held.items()):
+                if wanted and held.name != wanted:
+                    continue
+                if self._busy.of(held.name).locked():
+                    if wanted:
+                        raise ModelError(f"“{held.name}” is answering.", "Stop the answer first: Esc in the chat.")
+                    continue
+                self._drop(key)
+                freed.append(held.name)
+            return freed
 
     def close(self) -> None:
         with self._lock:
-            while self._bases:
-                self._bases.popitem()[1].close()
+            for key in list(self._held):
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        held = self._held.pop(key)
+        held.learn(self._workspace)
+        held.opened.close()
+
+    def _note(self, record: ModelRecord, backend: Backend) -> None:
+        known = backend.known if isinstance(backend, Hosted) else backend.facts
+        for held in self.holding():
+            if held.name == (record.base or record.name) and (held.engine == "llamacpp") == (not isinstance(backend, Hosted)):
+                held.after(record.name, known, backend.usage)
 
     def _open(self, record: ModelRecord) -> Backend:
         with self._lock:
@@ -139,17 +200,17 @@ class ModelPool:
         from engine.inference.llamacpp import LlamaCpp
 
         wanted = dict(wanted or {})
-        way = fastest(self._workspace, record)
-        made = f"{record.gguf} {way}"
-        found = self._bases.get(record.name)
-        if isinstance(found, LlamaCpp) and self._made.get(record.name) == made and wanted.items() <= found.adapters.items():
-            self._bases.move_to_end(record.name)
-            return found
-        self.unload(record.name)
-        self._made[record.name] = made
+        choice, way = Choice.of(self._workspace, record.name), fastest(self._workspace, record)
+        made = f"{record.gguf} {choice.device} {way}"
+        held = self._held.get(record.name)
+        if held and isinstance(held.opened, LlamaCpp) and held.made == made and wanted.items() <= held.opened.adapters.items():
+            self._held.move_to_end(record.name)
+            return held.opened
+        fit, need = self._make_room(record, "llamacpp", choice, record.name)
         beside = {**self._converted(record), **wanted}
-        opened = LlamaCpp(*(applied(record, self._workspace.settings, way) if way else (record, self._workspace.settings)), beside)
-        self._keep(record.name, opened)
+        settings = self._workspace.settings
+        opened = LlamaCpp(*(applied(record, settings, way) if way else (record, settings)), beside, cpu=choice.device == "cpu")
+        self._keep(record.name, Held(record.name, "llamacpp", opened, made, fit, need, facts=opened.facts))
         return opened
 
     def _tuned(self, record: ModelRecord, base: ModelRecord) -> Backend:
@@ -168,24 +229,42 @@ class ModelPool:
     def _host(self, base: ModelRecord, folder: Path) -> Host:
         # The same base may be loaded twice, as a GGUF for chat and as torch weights under its adapters.
         key = f"{base.name} (torch)"
-        weights = f"{folder} {base.created}"
-        found = self._bases.get(key)
-        if isinstance(found, Host) and self._made.get(key) == weights:
-            self._bases.move_to_end(key)
-            return found
-        self.unload(base.name)
-        self._made[key] = weights
+        choice = Choice.of(self._workspace, base.name)
+        made = f"{folder} {base.created} {choice.device} {choice.dtype}"
+        held = self._held.get(key)
+        if held and isinstance(held.opened, Host) and held.made == made:
+            self._held.move_to_end(key)
+            return held.opened
+        fit, need = self._make_room(base, "transformers", choice, key)
         settings = self._workspace.settings
-        config = {"name": base.name, "folder": str(folder), "context": settings.context, "threads": settings.threads}
-        inside = not self._hosted or settings.runner == "thread"
+        config = {
+            "name": base.name, "folder": str(folder), "context": settings.context, "threads": settings.threads, "device": choice.device,
+            "dtype": choice.dtype,
+        }  # fmt: skip
+        inside = not self.hosted or settings.runner == "thread"
         host = Host("engine.inference.torch_model:TorchModel", config, self._workspace.paths.logs / "model.log", inside=inside)
-        self._keep(key, host)
+        self._keep(key, Held(base.name, "transformers", host, made, fit, need))
         return host
 
-    def _keep(self, key: str, opened: Host | Backend) -> None:
-        self._bases[key] = opened
-        while len(self._bases) > ROOM:
-            oldest = next(iter(self._bases))
-            if (lock := self._busy.get(oldest.removesuffix(" (torch)"))) and lock.locked():
+    def _make_room(self, base: ModelRecord, engine: str, choice: Choice, key: str) -> tuple[Fit | None, int]:
+        """Free an earlier load of ``key``, and the least recently used bases for as long as this one would not fit.
+
+        Raises ``ModelError`` for one that does not fit all the same, unless it was forced.
+        """
+        if key in self._held:
+            self._drop(key)
+        fit, need = expected(self._workspace, base, engine, choice)
+        for oldest in list(self._held):
+            if need <= memory().free and len(self._held) < ROOM:
                 break
-            self._bases.pop(oldest).close()
+            if not self._busy.of(self._held[oldest].name).locked():
+                self._drop(oldest)
+        if need > (free := memory().free) and not choice.force:
+            raise ModelError(
+                f"“{base.name}” does not fit: it needs about {need / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free.",
+                f"`fit {base.name}` shows why and what would fit; load {base.name} --force tries all the same.",
+            )
+        return fit, need
+
+    def _keep(self, key: str, held: Held) -> None:
+        self._held[key] = held

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.devices import bf16_pays, set_torch_threads, torch_device
+from engine.devices import bf16_pays, set_torch_threads
 from engine.errors import ModelError
 from engine.inference.llamacpp import too_long
 from engine.inference.protocol import SMALL, decoding_rate
-from engine.models.load import attach, load_causal
+from engine.models.load import attach, checked_device, load_causal, load_quantised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 class TorchModel:
     """A base model; adapters are attached when first asked for and switched without loading the base again."""
 
-    def __init__(self, name: str, folder: str, context: int, threads: int) -> None:
-        """Raises ``ModelError``."""
+    def __init__(self, name: str, folder: str, context: int, threads: int, device: str = "auto", dtype: str = "auto") -> None:
+        """``device``: auto, cpu, cuda or mps. ``dtype``: auto (bfloat16 where it pays), a torch dtype's name, or int8 and nf4
+        (bitsandbytes, on CUDA alone; untested here). Raises ``ModelError``."""
         set_torch_threads(threads)
         self._name = name
-        self._device = torch_device()
-        self._model, self._tokenizer = load_causal(Path(folder), dtype="bfloat16" if bf16_pays() else "float32")
-        self._model.to(self._device)
+        self._device = checked_device(device)
+        chosen = dtype if dtype != "auto" else "bfloat16" if bf16_pays() else "float32"
+        if chosen in ("int8", "nf4"):
+            self._model, self._tokenizer = load_quantised(Path(folder), chosen, self._device)
+        else:
+            self._model, self._tokenizer = load_causal(Path(folder), dtype=chosen)
+            self._model.to(self._device)
+        self._dtype = chosen
         longest = getattr(self._model.config, "max_position_embeddings", None) or context
         self._context = min(context, longest)
         self._adapters: dict[str, str] = {}
@@ -39,7 +45,7 @@ class TorchModel:
     def facts(self, cancel: CancelToken) -> dict[str, Any]:  # noqa: ARG002
         """context, device, dtype, and whether it is small."""
         small = sum(parameter.nbytes for parameter in self._model.parameters()) < SMALL
-        return {"small": small, "context": self._context, "device": self._device, "quantisation": str(self._model.dtype).removeprefix("torch.")}
+        return {"small": small, "context": self._context, "device": self._device, "quantisation": self._dtype}
 
     def count(self, messages: list[dict[str, str]], cancel: CancelToken) -> int:  # noqa: ARG002
         return len(self._encode(messages)["input_ids"][0])

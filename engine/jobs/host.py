@@ -32,7 +32,7 @@ class Host:
     """
 
     def __init__(self, factory: str, config: dict[str, Any], log: Path, *, inside: bool = False) -> None:
-        self._factory, self._config, self._log, self._inside = factory, config, log, inside
+        self._factory, self._config, self._log, self.inside = factory, config, log, inside
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
         self._channel: Channel | None = None
@@ -47,11 +47,17 @@ class Host:
         """The method's items as they come. ``cancel`` is passed on; the method ends its stream early then."""
         cancel = cancel or CancelToken()
         with self._lock:
-            if self._inside:
+            if self.inside:
                 self._object = self._object or _build(self._factory, self._config)
                 yield from _items(getattr(self._object, method)(cancel=cancel, **values))
                 return
             yield from self._over_the_pipe(method, cancel, values)
+
+    @property
+    def process_id(self) -> int | None:
+        """The child's process, once it was started."""
+        process = self._process
+        return process.pid if process is not None else None
 
     def close(self) -> None:
         """End the process and free what it holds."""

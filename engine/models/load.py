@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.devices import torch_device
 from engine.errors import ModelError, explain
 from engine.models.tensors import check_folder
 
@@ -64,6 +65,46 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
     if adapter is not None:
         model = attach(model, adapter)
     return model.eval(), tokenizer
+
+
+def load_quantised(folder: Path, kind: str, device: str) -> tuple[Any, Any]:
+    """``(model, tokenizer)`` with linear modules of eight bits (``int8``) or four (``nf4``), by bitsandbytes on CUDA.
+
+    Untested: there is no GPU here. Raises ``ModelError``.
+    """
+    from importlib.util import find_spec
+
+    if device != "cuda" or find_spec("bitsandbytes") is None:
+        raise ModelError(
+            f"{kind} needs a CUDA GPU and bitsandbytes; this would run on {device}.",
+            "On a CPU, a GGUF is the way: load NAME --quantise Q8_0. On a GPU: pip install bitsandbytes.",
+        )
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    check_folder(folder)
+    four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+    config = four if kind == "nf4" else BitsAndBytesConfig(load_in_8bit=True)
+    tokenizer = load_tokenizer(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, quantization_config=config, device_map={"": 0}, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise cannot_load(folder, error) from error
+    return model.eval(), tokenizer
+
+
+def checked_device(asked: str) -> str:
+    """``asked``, or the best device for ``auto``. Raises ``ModelError`` for one that is not there."""
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return torch_device()
+    if not there.get(asked):
+        raise ModelError(f"There is no {asked} device here.", f"These are here: {', '.join(name for name, is_there in there.items() if is_there)}.")
+    return asked
 
 
 def attach(model: Any, adapter: Path) -> Any:
