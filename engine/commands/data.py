@@ -1,8 +1,7 @@
-"""Commands about data: add, datasets, show, forget."""
+"""Commands about data: add, datasets, show."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,8 +10,7 @@ from pydantic import Field, field_validator
 
 from engine.commands.base import Desk, Now, Result, Table, Work
 from engine.commands.naming import check_name
-from engine.errors import DataError, HubError, JobError, NotFound, Repair
-from engine.events import CatalogChanged
+from engine.errors import DataError, HubError, NotFound, Repair
 
 if TYPE_CHECKING:
     from engine.data.options import Options
@@ -220,53 +218,6 @@ class Show(Now):
         if len(rest) < 2:
             return record, split, None
         return record, split, parse_address(address)[2]
-
-
-class Forget(Now):
-    """Remove a dataset and its index from the workspace. Asks first: without --yes it only says what would go."""
-
-    verb = "forget"
-    effect = "write"
-    words = ("dataset",)
-    completes = {"dataset": "datasets"}
-    examples = ("forget tickets", "forget tickets --yes")
-
-    dataset: str = Field(description="The dataset's name")
-    yes: bool = Field(False, description="Remove it now; it can't be undone, but the source stays and can be added again")
-
-    def run(self, desk: Desk) -> Result:
-        workspace = desk.workspace
-        record = workspace.datasets.get(self.dataset)
-        index = workspace.indexes.find(record.name)
-        with_index = " and its index" if index else ""
-        data = {"dataset": record.name, "rows": record.rows, "bytes": record.bytes, "index": bool(index), "removed": self.yes}
-        if not self.yes:
-            return Result(
-                f"This would remove {record.name}{with_index}: {record.rows:,} rows, {size(record.bytes)}. Its source stays. To do it: forget {record.name} --yes",
-                data,
-            )
-        check_not_needed(workspace, record.name)
-        # The records go first: whatever a kill leaves of the folders is then nobody's, and `disk` can reclaim it.
-        workspace.indexes.remove(record.name)
-        workspace.datasets.remove(record.name)
-        workspace.versions.remove(record.name)
-        if workspace.recall("dataset") == record.name:
-            workspace.remember("dataset", next(iter(workspace.datasets.names()), ""))
-            desk.publish(CatalogChanged(what="settings", name="dataset"))
-        own = workspace.paths.datasets / record.name
-        for folder in [own, workspace.paths.quality / record.name, *([Path(index.folder)] if index else [])]:
-            if folder.is_relative_to(workspace.paths.root):
-                shutil.rmtree(folder, ignore_errors=True)
-        for what in ("datasets", "indexes"):
-            desk.publish(CatalogChanged(what=what, name=record.name))
-        return Result(f"Removed {record.name}{with_index}: {size(record.bytes)} are free again.", data)
-
-
-def check_not_needed(workspace: Workspace, dataset: str) -> None:
-    """Raises ``JobError`` while a job that is not over works with the dataset, whichever of its versions that is."""
-    for job in workspace.jobs.all():
-        if job.state in ("queued", "running", "paused", "interrupted") and dataset in (job.command.get("on"), job.command.get("dataset")):
-            raise JobError(f"Job {job.id} ({job.title}) needs {dataset}.", f"Wait for it, or first: cancel {job.id}")
 
 
 def as_data(workspace: Workspace, record: DatasetRecord) -> dict[str, Any]:

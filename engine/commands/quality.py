@@ -115,11 +115,7 @@ class Atlas(Work):
     rows: int = Field(100_000, ge=3, description="Draw at most so many rows, a seeded sample of them")
 
     def prepare(self, desk: Desk) -> Atlas:
-        from importlib.util import find_spec
-
         _with_rows(desk.workspace.datasets.get(self.dataset))
-        if self.method == "umap" and find_spec("umap") is None:
-            raise DataError("UMAP is not installed.", "Install it with: pip install 'bittern[umap]'. Or leave --method out: PCA needs nothing.")
         return self
 
     def ready(self, desk: Desk) -> Result | None:

@@ -16,7 +16,7 @@ VERBS: dict[str, str] = {
     "add": "engine.commands.data:Add",
     "datasets": "engine.commands.data:Datasets",
     "show": "engine.commands.data:Show",
-    "forget": "engine.commands.data:Forget",
+    "forget": "engine.commands.forget:Forget",
     "stats": "engine.commands.stats:Stats",
     "sql": "engine.commands.sql:Sql",
     "keep": "engine.commands.sql:Keep",

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now, Work
-from engine.commands.data import cell, check_not_needed, describe, size
+from engine.commands.data import cell, describe, size
+from engine.commands.forget import check_not_needed
 from engine.commands.search import chosen
 from engine.events import CatalogChanged
 from engine.results import Result, Table

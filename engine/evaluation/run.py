@@ -37,14 +37,14 @@ def evaluate(job: JobContext, spec: EvalSpec) -> Result:
         if done.job == job.id:  # Killed after everything was in place.
             return tell(done)
     set_torch_threads(workspace.settings.threads)
-    dataset = dataset_of(job, spec.dataset)
+    file = job.folder / "predictions.jsonl"
+    dataset = dataset_of(job, spec.dataset, kept=file.is_file())
     job.progress(0, None, "row", "loading the model")
     expect_inference(job, spec.model, spec.batch_size)
     task = _task(job, spec, dataset)
     rows = load_split(dataset, spec.split)
     _learn_labels(task, dataset, rows)
     chosen = _choose(job, spec, rows, task)
-    file = job.folder / "predictions.jsonl"
     predictions = _predict(job, spec, rows, task, chosen, file)
     metrics = task.measure(predictions)
     final = workspace.paths.runs / f"{job.id}.jsonl"

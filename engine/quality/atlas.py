@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import DataError, NotFound
-from engine.quality import kept
+from engine.quality import kept, layout
 from engine.quality.corpus import Corpus
 from engine.search.vectors import load
 
@@ -81,7 +81,7 @@ def draw(job: JobContext, record: DatasetRecord, method: Method, most: int) -> A
     names = told_apart(texts, cluster)
     job.check()
     job.progress(3, 4, "steps", "laying out the map")
-    points = _umap(directions) if method == "umap" else directions[:, :2]
+    points = layout.umap(job, directions, SEED) if method == "umap" else directions[:, :2]
     atlas = _atlas(record, method, by, rows, points, cluster, names, labels)
     job.check()
     write(job.workspace, path, atlas)
@@ -173,15 +173,6 @@ def told_apart(texts: list[str], cluster: Any) -> list[str]:
         best = [str(words[at]) for at in np.argsort(-weights[number], kind="stable")[:3] if weights[number, at] > 0]
         names.append(", ".join(best) or f"cluster {number + 1}")
     return names
-
-
-def _umap(directions: Any) -> Any:
-    try:
-        import umap
-    except ImportError:
-        raise DataError("UMAP is not installed.", "Install it with: pip install 'bittern[umap]'. Or leave --method out: PCA needs nothing.") from None
-    neighbours = max(2, min(15, len(directions) - 1))
-    return umap.UMAP(n_neighbors=neighbours, min_dist=0.1, metric="cosine", random_state=SEED, n_jobs=1).fit_transform(directions)
 
 
 def _atlas(

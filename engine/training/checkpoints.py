@@ -13,6 +13,8 @@ from engine.paths import write_json
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.jobs.context import JobContext
+
 MARKER = "complete.json"
 """Written last into a checkpoint: the size of each of its files, and the seconds of training behind it."""
 
@@ -58,3 +60,8 @@ def newest(root: Path) -> Path | None:
         else:
             found.append(folder)
     return found[0] if found else None
+
+
+def begun(job: JobContext) -> bool:
+    """Whether there is a checkpoint of a job to go on from."""
+    return newest(job.folder / "checkpoints") is not None

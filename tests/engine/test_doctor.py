@@ -282,4 +282,9 @@ def test_a_job_goes_on_with_the_rows_it_began_with(bench: Bench, tmp_path: Path)
     write(file, CSV + "new,good\n")
     new = bench.add(file)
     assert dataset_of(job(resumed=True), "k") == old and len(every(old)) == 40
+    assert "goes on with the rows it began with" in bench.events[-1].text  # type: ignore[attr-defined]
+    assert dataset_of(job(resumed=True), "k", kept=False) == new, "nothing was done yet: the rows may have been mended for it"
+    assert "begins with the new rows" in bench.events[-1].text  # type: ignore[attr-defined]
+    count = len(bench.events)
+    assert dataset_of(job(resumed=True), "k", kept=False) == new and len(bench.events) == count, "said once"
     assert dataset_of(job(resumed=False), "k") == new, "an attempt that begins anew takes what there is"

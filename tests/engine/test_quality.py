@@ -348,10 +348,7 @@ def test_a_map_of_a_sample_says_so(themes: Engine) -> None:
     assert "50 of 120 rows" in say(themes, "clusters themes").summary
 
 
-def test_what_cannot_be_mapped_says_why(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_mapped_says_why(engine: Engine, tmp_path: Path) -> None:
     finish(engine, say(engine, f"add {table(tmp_path, 'two', [('hello there', 'a'), ('good bye', 'b')])} --test 0").data["job"])
     job = finish(engine, say(engine, "atlas two").data["job"], state="failed")
     assert "fewer than three rows" in job.error["message"]
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DataError, match="UMAP is not installed"):
-        say(engine, "atlas two --method umap")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.data.pinned import dataset_of
 from engine.errors import DataError, ModelError
 from engine.models.load import cannot_load
+from engine.training.checkpoints import begun
 from engine.training.rows import Prepared, choose
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Classify:
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
         from transformers import AutoTokenizer
 
-        record = dataset_of(job, spec.dataset)
+        record = dataset_of(job, spec.dataset, kept=begun(job))
         text, label = record.columns["text"], record.columns["label"]
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

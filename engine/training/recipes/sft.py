@@ -11,6 +11,7 @@ from engine.devices import bf16_pays
 from engine.errors import DataError
 from engine.models.load import load_causal, load_tokenizer
 from engine.training import mask
+from engine.training.checkpoints import begun
 from engine.training.rows import Prepared, choose
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 class Sft:
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
-        record = dataset_of(job, spec.dataset)
+        record = dataset_of(job, spec.dataset, kept=begun(job))
         tokenizer = load_tokenizer(folder)
         train, held_out = choose(record, spec)
         rows = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
