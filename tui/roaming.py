@@ -133,8 +133,10 @@ class Roaming(Base):
         self.arrange()
 
     async def action_back(self) -> None:
-        """One step back: inside the detail, then out of it, then to the chat box."""
-        if self.view.detail and self.part_of(self.focused) == "detail":
+        """One step back: stop an answer that is being read, inside the detail, then out of it, then to the chat box."""
+        if (message := self.chat.busy) and self.part_of(self.focused) == "chat":
+            self.engine.stop(message.ticket)
+        elif self.view.detail and self.part_of(self.focused) == "detail":
             if self.view.detail == "dataset" and self.parts.dataset.back():
                 return
             panel = {kind: name for name, kind in KINDS.items()}[self.view.detail]

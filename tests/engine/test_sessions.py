@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.commands.attached import block
-from engine.commands.speaking import fit
+from engine.commands.speaking import Kept, fit
 from engine.commands.thinking import part
 from engine.engine import Engine
 from engine.errors import BitternError, NotFound
@@ -263,3 +263,25 @@ def test_presets_attachments_and_a_question_that_was_never_answered(talking: Eng
     assert run(talking, "sessions killed")["sessions"][0]["session"] == "first"
     run(talking, "session --forget second")
     assert run(talking, "sessions")["current"] == "first"
+
+
+def test_what_a_killed_process_said_is_there_to_go_on_with(workspace: Workspace) -> None:
+    from tui.state.chat import ChatState
+
+    question = workspace.sessions.get(say(workspace, "user", "tell me"))
+    kept = Kept(workspace.sessions, question, {"kind": "chat", "model": "tiny", "usage": {}})
+    for piece in ("Once ", "there ", "was"):
+        kept.take(piece)
+        kept._at -= 2  # two seconds pass; and then the process is gone
+    assert told(workspace) == ["tell me", "Once there was"]
+    chat = ChatState()
+    chat.load(workspace.sessions.messages("main"))
+    assert chat.messages[-1].footer() == "tiny · broken off"
+
+    other = Kept(workspace.sessions, question, {"kind": "chat"}, "Once there was", kept.id, "Once there was")
+    other.take(" a heron")
+    other.write()
+    kept.take("?")
+    kept.write()
+    assert workspace.sessions.get(other.id).text == "Once there was a heron"
+    assert workspace.sessions.get(kept.id).text == "Once there was?" and kept.id != other.id, "two who go on do not overwrite each other"
