@@ -41,21 +41,21 @@ class Chat(Speaks):
         session = current(desk, self.session)
         if self.preset:
             desk.workspace.presets.get(self.preset)
-        with desk.models.use(self.model) as backend:
+        with desk.models.turn(self.model) as opened:
             taken: list[dict[str, Any]] = []
 
             def begin(settings: dict[str, Any]) -> None:
                 taken.extend(settings.pop("attached", []))
                 settings.update({name: value for name, value in (("system", self.system), ("preset", self.preset)) if value})
 
-            # Kept before the answer begins: a killed terminal loses no question.
+            # Kept before the model is loaded: a killed terminal loses no question.
             sessions.change(session, begin)
             facts = {"kind": "chat", **({"attached": taken} if taken else {})}
             question = sessions.get(sessions.add(MessageRecord(session, "user", self.text, facts)))
             settings = settings_of(desk, session)
             if taken or self.system or self.preset:
                 desk.publish(CatalogChanged(what="sessions", name=session))
-            return speak(desk, backend, settings, self.sampling(settings, choices=self.choices), question)
+            return speak(desk, opened(), settings, self.sampling(settings, choices=self.choices), question)
 
 
 class Regenerate(Speaks):

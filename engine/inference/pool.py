@@ -20,7 +20,7 @@ from engine.models.load import resolve
 from engine.models.starter import CHAT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from engine.inference.llamacpp import LlamaCpp
@@ -80,18 +80,34 @@ class ModelPool:
         self._busy = Locks()
 
     @contextmanager
+    def turn(self, name: str = "") -> Iterator[Callable[[], Backend]]:
+        """This thread's turn with a model (the one in use, when no name is given): what is yielded loads it, which may take
+        long, so that a question can be kept before.
+
+        Raises ``NotFound`` or ``ModelError``.
+        """
+        record = self.record(name)
+        opened: list[Backend] = []
+
+        def load() -> Backend:
+            opened.append(self._open(record))
+            return opened[0]
+
+        with self._busy.of(record.base or record.name):
+            try:
+                yield load
+            finally:
+                for backend in opened:
+                    self._note(record, backend)
+
+    @contextmanager
     def use(self, name: str = "") -> Iterator[Backend]:
         """The backend of a model (the one in use, when no name is given), for this thread alone meanwhile.
 
         Raises ``NotFound`` or ``ModelError``.
         """
-        record = self.record(name)
-        with self._busy.of(record.base or record.name):
-            backend = self._open(record)
-            try:
-                yield backend
-            finally:
-                self._note(record, backend)
+        with self.turn(name) as load:
+            yield load()
 
     def record(self, name: str = "") -> ModelRecord:
         """The record behind a name, or of the model in use. Raises ``NotFound`` or ``ModelError`` for one that can't chat."""

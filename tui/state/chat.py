@@ -248,7 +248,9 @@ class ChatState:
             return self.add("error", event.error.get("message", ""), verb=event.verb, error=event.error)
         result = event.result or {}
         if message is None and event.verb in ANSWERS:
-            return None  # the person has turned to another conversation meanwhile
+            # The person has turned to another conversation meanwhile; or to this one, after it was asked.
+            self.astray = True
+            return None
         if message is None:
             return self.add("note", result.get("summary", ""), verb=event.verb, result=result)
         data = result.get("data") or {}
