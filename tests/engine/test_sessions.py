@@ -15,9 +15,10 @@ from engine.commands.attached import block
 from engine.commands.speaking import Kept, fit
 from engine.commands.thinking import part
 from engine.engine import Engine
-from engine.errors import BitternError, NotFound
+from engine.errors import BitternError, ModelError, NotFound
 from engine.inference.thoughts import Thoughts
 from engine.store.migrations import m001_initial, m002_versions
+from engine.store.models import ModelRecord
 from engine.store.sessions import MessageRecord
 from engine.store.workspace import Workspace
 from tests.fakes.follow import finish
@@ -255,6 +256,11 @@ def test_presets_attachments_and_a_question_that_was_never_answered(talking: Eng
         with pytest.raises(NotFound, match=said):
             run(talking, f"attach {wrong}")
 
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF")
+    talking.workspace.models.put(ModelRecord("bad", "chat", "made", 4, gguf=str(tmp_path / "bad.gguf")))
+    with pytest.raises(ModelError):
+        run(talking, "chat --model bad kept before the model is loaded")
+    assert talking.workspace.sessions.messages("main")[-1].text == "kept before the model is loaded"
     talking.workspace.sessions.add(MessageRecord("main", "user", "was killed", {"kind": "chat"}))
     assert run(talking, "continue --max-tokens 3")["under"] == talking.workspace.sessions.messages("main")[-2].id
     assert run(talking, "context")["window"] == 512
