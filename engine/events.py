@@ -107,6 +107,14 @@ class TokenDelta(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideDelta(Event):
+    """A piece of the answer at place ``side`` (from 0) of a comparison."""
+
+    side: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PassagesFound(Event):
     """The rows an answer will be built on, best first, before its first word. Each has n, address, text, score.
     ``asked`` is the question as it was understood, where that differs from what was typed."""

@@ -49,7 +49,7 @@ def run_command(options: Options) -> int:
                 from tui.serving import stay
 
                 return stay(engine, started[0], heard, options)
-            if isinstance(command, Work) or command.verb in ("setup", "resume", "sql"):
+            if isinstance(command, Work) or command.verb in ("setup", "resume", "sql", "versus"):
                 return follow(engine, started, heard, options)
             show(result, options)
             return DONE

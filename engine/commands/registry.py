@@ -82,6 +82,11 @@ VERBS: dict[str, str] = {
     "evaluate": "engine.commands.evaluation:Evaluate",
     "runs": "engine.commands.evaluation:Runs",
     "compare": "engine.commands.evaluation:Compare",
+    "versus": "engine.commands.versus:Versus",
+    "versus-run": "engine.commands.versus:VersusRun",
+    "ballot": "engine.commands.versus:BallotCommand",
+    "vote": "engine.commands.versus:Vote",
+    "votes": "engine.commands.versus:Votes",
     # jobs
     "jobs": "engine.commands.jobs:Jobs",
     "job": "engine.commands.jobs:Job",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine.errors import WorkspaceError
 from engine.paths import Paths
 from engine.settings import Settings
+from engine.store.ballots import BallotTable
 from engine.store.database import Database
 from engine.store.datasets import DatasetTable
 from engine.store.indexes import IndexTable
@@ -46,6 +47,7 @@ class Workspace:
         self.jobs = JobTable(self.database)
         self.peaks = PeakTable(self.database)
         self.runs = RunTable(self.database)
+        self.ballots = BallotTable(self.database)
         self.sessions = SessionTable(self.database)
         self.presets = PresetTable(self.database)
 

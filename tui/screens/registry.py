@@ -19,6 +19,7 @@ SCREENS: dict[str, str] = {
     "sql": "tui.screens.sql:SqlScreen",
     "stats": "tui.screens.stats:StatsScreen",
     "check": "tui.screens.quality:QualityScreen",
+    "versus": "tui.screens.versus:VersusScreen",
     "map": "tui.screens.map:MapScreen",
 }
 

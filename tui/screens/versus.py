@@ -1,0 +1,166 @@
+"""Two to four answers side by side, filling as they come; keys vote, and only then the names are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Input, Static
+
+from engine import events
+from engine.errors import BitternError
+from tui.state.versus import VersusView
+from tui.text import clean, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+
+    from tui.bridge import Bridge
+
+
+class Column(VerticalScroll):
+    """One answer."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False)
+
+    def draw(self, title: str, text: str) -> None:
+        self.border_title = Content(one_line(title, 60))
+        self.query_one(Static).update(Content(clean(text)))
+
+
+class VersusScreen(ModalScreen[None]):
+    """``name`` is a ballot's number, ``batch-JOB`` for the ballots of a job, or the sides (``a,b``) that wait for a prompt."""
+
+    CSS = """
+    VersusScreen { align: left top; background: $background; }
+    #versus-head { height: auto; max-height: 4; background: $panel; padding: 0 1; }
+    #versus-columns { height: 1fr; }
+    VersusScreen Column { width: 1fr; height: 1fr; border: round $border-blurred; padding: 0 1; }
+    VersusScreen Column:focus { border: round $primary; }
+    #versus-told { height: 1; padding: 0 1; color: $text-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(number), f"vote('{number}')", f"{number} is best" if number < 3 else "", show=number < 3) for number in range(1, 5)),
+        Binding("t,0", "vote('tie')", "Tie"),
+        Binding("s", "vote('skip')", "Skip"),
+        Binding("n", "next", "Next"),
+        Binding("escape", "leave", "Stop/Back", priority=True),
+    ]
+
+    @dataclass
+    class Heard(Message):
+        """Something happened to the answer that is on its way."""
+
+        event: events.Event
+
+    def __init__(self, bridge: Bridge, name: str) -> None:
+        super().__init__()
+        self._bridge = bridge
+        self.view = VersusView(name)
+        self._silence: Callable[[], None] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="versus-head", markup=False)
+        yield Horizontal(id="versus-columns")
+        yield Static(id="versus-told", markup=False)
+        yield Input(id="versus-prompt", placeholder="What to ask all of them; Enter asks", compact=True)
+        yield Footer(show_command_palette=False, compact=True)
+
+    async def on_mount(self) -> None:
+        prompt = self.query_one("#versus-prompt", Input)
+        prompt.display = bool(self.view.sides)
+        if self._bridge.engine is not None:
+            self._silence = self._bridge.engine.subscribe(self._hear)
+        if self.view.sides:
+            self.view.begin("")
+            prompt.focus()
+            await self._draw()
+        else:
+            await self._run(["ballot", self.view.name] if self.view.name.isdigit() else ["ballot", "--batch", self.view.batch])
+
+    def on_unmount(self) -> None:
+        if self._silence:
+            self._silence()
+
+    def _hear(self, event: events.Event) -> None:
+        if self.view.ticket and event.job == self.view.ticket:
+            self.post_message(self.Heard(event))
+
+    async def on_versus_screen_heard(self, heard: Heard) -> None:
+        event = heard.event
+        if isinstance(event, events.SideDelta):
+            self.view.add(event.side, event.text)
+        elif isinstance(event, events.CallFinished):
+            self.view.ticket = ""
+            if event.error:
+                self.view.note = f"{event.error['message']} {event.error.get('hint', '')}"
+            elif event.result and event.result["data"].get("places"):
+                self.view.take(event.result["data"])
+                self.query_one("#versus-columns").children[0].focus()
+        await self._draw()
+
+    async def _run(self, words: list[str]) -> None:
+        """A Command that answers with a ballot."""
+        engine = self._bridge.engine
+        if engine is None:
+            return
+        try:
+            found = await self._bridge.call(lambda: engine.run(engine.parse_words(words)))
+        except BitternError as error:
+            self.notify(clean(str(error)), severity="error", markup=False)
+            return
+        if found.data.get("places"):
+            self.view.take(found.data)
+        else:
+            self.notify(clean(found.summary), markup=False)
+        await self._draw()
+
+    async def _draw(self) -> None:
+        view = self.view
+        columns = self.query_one("#versus-columns")
+        if len(columns.children) != len(view.texts):
+            await columns.remove_children()
+            await columns.mount(*(Column() for _ in view.texts))
+            if not view.sides and columns.children:
+                columns.children[0].focus()
+        for place, column in enumerate(columns.query(Column)):
+            column.draw(view.title(place), view.texts[place])
+        self.query_one("#versus-head", Static).update(Content(clean(view.head() or "Nothing waits for a vote.")))
+        told = "Which is best? 1 … 4, t for a tie, s skips." if view.waits else "n goes to the next." if view.ballot else one_line(view.note, 200)
+        self.query_one("#versus-told", Static).update(Content(told))
+
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        engine, text = self._bridge.engine, event.value.strip()
+        if engine is None or not text or self.view.ticket:
+            return
+        from engine.commands.registry import command
+
+        ticket = engine.dispatch(command("versus").model_validate({"sides": self.view.sides, "text": text}))
+        self.view.begin(ticket)
+        event.input.value = ""
+        await self._draw()
+
+    async def action_vote(self, which: str) -> None:
+        if self.view.waits and (not which.isdigit() or int(which) <= len(self.view.texts)):
+            await self._run(["vote", str(self.view.ballot["ballot"]), which])
+
+    async def action_next(self) -> None:
+        if self.view.sides:
+            self.query_one("#versus-prompt").focus()
+        else:
+            await self._run(["ballot", *(["--batch", self.view.batch] if self.view.batch else [])])
+
+    def action_leave(self) -> None:
+        if self.view.ticket and self._bridge.engine:
+            self._bridge.engine.stop(self.view.ticket)
+        else:
+            self.dismiss()
