@@ -1,19 +1,69 @@
-"""Side by side on the screen: a prompt fills the columns, a key votes, the names appear."""
+"""Side by side on the screen: columns, a key votes, the names appear; a prompt fills the columns as answers come."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
+from engine.store.ballots import Ballot
 from tests.tui.test_flows import says, until
 from tui.app import BitternApp
 from tui.screens.versus import Column, VersusScreen
+from tui.state.versus import VersusView
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_columns_fill_by_place_and_names_come_with_the_vote() -> None:
+    view = VersusView("a,b")
+    view.begin("call-1")
+    view.add(1, "later ")
+    view.add(0, "first")
+    view.add(7, "nowhere")
+    assert view.texts == ["first", "later "]
+    assert not view.waits
+    view.take(
+        {"ballot": 3, "batch": "", "vote": "", "prompt": [{"role": "user", "content": "q"}], "places": [{"answer": "first"}, {"answer": "later"}]}
+    )
+    assert view.waits
+    assert [view.title(0), view.title(1)] == ["1", "2"]
+    view.take({"ballot": 3, "vote": "2", "places": [{"answer": "x", "side": "b", "chosen": False}, {"answer": "y", "side": "a", "chosen": True}]})
+    assert not view.waits
+    assert view.title(1) == "2 · a ✓"
+
+
+async def test_go_through_ballots_by_keys(home: Path) -> None:
+    app = BitternApp(home, warm=False, starter=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        engine = await until(lambda: app.bridge.engine)
+        for number in range(2):
+            engine.workspace.ballots.add(
+                Ballot([{"role": "user", "content": f"What? [/b] {number}"}], ["a", "b"], ["by a \x1b[31m", "by b"], [1, 0], 0)
+            )
+        await says(app, pilot, "/ballot")
+        screen: VersusScreen = await until(lambda: app.screen if isinstance(app.screen, VersusScreen) else None)
+        await until(lambda: len(screen.query(Column)) == 2 and isinstance(app.focused, Column))
+        assert "What? [/b] 0" in str(screen.query_one("#versus-head", Static).content)
+        assert [str(column.border_title) for column in screen.query(Column)] == ["1", "2"]
+        await pilot.press("4", "2")
+        await until(lambda: not screen.view.waits)
+        assert [str(column.border_title) for column in screen.query(Column)] == ["1 · b", "2 · a ✓"]
+        await pilot.press("n")
+        await until(lambda: screen.view.waits)
+        await pilot.press("t")
+        await until(lambda: not screen.view.waits)
+        pair = engine.run(engine.parse("votes")).data["pairs"][0]
+        assert (pair["wins"], pair["losses"], pair["ties"]) == (1, 0, 1)
+        await pilot.press("escape")
+        await until(lambda: not isinstance(app.screen, VersusScreen))
+    engine.close(5)
 
 
 @pytest.mark.slow
-async def test_ask_vote_and_see_the_names(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_prompt_fills_the_columns(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.models.gguf_write import write_gguf
 
     monkeypatch.setenv("BITTERN_RUNNER", "thread")
@@ -30,14 +80,8 @@ async def test_ask_vote_and_see_the_names(tiny_home: Path, monkeypatch: pytest.M
         screen.query_one("#versus-prompt", Input).value = "What is a [/heron]?"
         await pilot.press("enter")
         await until(lambda: screen.view.waits and isinstance(app.focused, Column))
-        titles = [str(column.border_title) for column in screen.query(Column)]
-        assert titles == ["1", "2"]
+        assert app.screen is screen
         await pilot.press("2")
         await until(lambda: not screen.view.waits)
-        chosen = str(screen.query(Column)[1].border_title)
-        assert chosen.startswith("2 · small+temperature=")
-        assert chosen.endswith("✓")
-        assert engine.run(engine.parse("votes")).data["pairs"][0]["wins"] + engine.run(engine.parse("votes")).data["pairs"][0]["losses"] == 1
-        await pilot.press("escape")
-        await until(lambda: not isinstance(app.screen, VersusScreen))
+        assert str(screen.query(Column)[1].border_title).startswith("2 · small+temperature=")
     engine.close(5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -13,15 +13,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
 from engine import events
-from engine.errors import BitternError
+from engine.errors import BitternError, Stopped
 from tui.state.versus import VersusView
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from textual.app import ComposeResult
 
+    from engine.engine import Engine
     from tui.bridge import Bridge
 
 
@@ -65,7 +64,7 @@ class VersusScreen(ModalScreen[None]):
         super().__init__()
         self._bridge = bridge
         self.view = VersusView(name)
-        self._silence: Callable[[], None] | None = None
+        self._cancel: Any = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="versus-head", markup=False)
@@ -77,8 +76,6 @@ class VersusScreen(ModalScreen[None]):
     async def on_mount(self) -> None:
         prompt = self.query_one("#versus-prompt", Input)
         prompt.display = bool(self.view.sides)
-        if self._bridge.engine is not None:
-            self._silence = self._bridge.engine.subscribe(self._hear)
         if self.view.sides:
             self.view.begin("")
             prompt.focus()
@@ -86,26 +83,10 @@ class VersusScreen(ModalScreen[None]):
         else:
             await self._run(["ballot", self.view.name] if self.view.name.isdigit() else ["ballot", "--batch", self.view.batch])
 
-    def on_unmount(self) -> None:
-        if self._silence:
-            self._silence()
-
-    def _hear(self, event: events.Event) -> None:
-        if self.view.ticket and event.job == self.view.ticket:
-            self.post_message(self.Heard(event))
-
     async def on_versus_screen_heard(self, heard: Heard) -> None:
-        event = heard.event
-        if isinstance(event, events.SideDelta):
-            self.view.add(event.side, event.text)
-        elif isinstance(event, events.CallFinished):
-            self.view.ticket = ""
-            if event.error:
-                self.view.note = f"{event.error['message']} {event.error.get('hint', '')}"
-            elif event.result and event.result["data"].get("places"):
-                self.view.take(event.result["data"])
-                self.query_one("#versus-columns").children[0].focus()
-        await self._draw()
+        if isinstance(heard.event, events.SideDelta) and self.view.ticket:
+            self.view.add(heard.event.side, heard.event.text)
+            await self._draw()
 
     async def _run(self, words: list[str]) -> None:
         """A Command that answers with a ballot."""
@@ -142,11 +123,28 @@ class VersusScreen(ModalScreen[None]):
         engine, text = self._bridge.engine, event.value.strip()
         if engine is None or not text or self.view.ticket:
             return
+        event.input.value = ""
+        self.view.begin("asked")
+        await self._draw()
+        self.run_worker(self._ask(engine, text), exit_on_error=False)
+
+    async def _ask(self, engine: Engine, text: str) -> None:
+        """Let the sides answer: their pieces come as messages, the whole as a ballot."""
         from engine.commands.registry import command
 
-        ticket = engine.dispatch(command("versus").model_validate({"sides": self.view.sides, "text": text}))
-        self.view.begin(ticket)
-        event.input.value = ""
+        self._cancel = cancel = engine.token()
+
+        def hear(event: events.Event) -> None:
+            self.post_message(self.Heard(event))
+
+        try:
+            request = command("versus").model_validate({"sides": self.view.sides, "text": text})
+            found = await self._bridge.call(lambda: engine.run(request, hear, cancel))
+        except (BitternError, Stopped) as error:
+            self.view.ticket, self.view.note = "", "Stopped." if isinstance(error, Stopped) else clean(str(error))
+        else:
+            self.view.take(found.data)
+            self.query_one("#versus-columns").children[0].focus()
         await self._draw()
 
     async def action_vote(self, which: str) -> None:
@@ -160,7 +158,7 @@ class VersusScreen(ModalScreen[None]):
             await self._run(["ballot", *(["--batch", self.view.batch] if self.view.batch else [])])
 
     def action_leave(self) -> None:
-        if self.view.ticket and self._bridge.engine:
-            self._bridge.engine.stop(self.view.ticket)
+        if self.view.ticket and self._cancel:
+            self._cancel.ask("cancel")
         else:
             self.dismiss()
