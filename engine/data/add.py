@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data import rows, shape, sources, splits, steps, versions
@@ -14,18 +13,21 @@ from engine.data.faults import FILE, LeftOut
 from engine.data.features import named_labels
 from engine.data.options import Options
 from engine.data.read import read
-from engine.data.shards import words
+from engine.data.shards import Form, SplitWriter, words
 from engine.errors import DataError
 from engine.paths import replace_folder
 from engine.store.datasets import DatasetRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from engine.jobs.context import JobContext
     from engine.store.workspace import Workspace
 
 PLAIN = Options()
+ROWS, MEDIA = 1000, 50
+"""Rows written at once: of text, and of pictures or sounds."""
 SAMPLE = 200
 """Rows looked at to recognise the shape."""
 
@@ -99,11 +101,9 @@ def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, A
     made, note = splits.with_test(found, options.test, options.seed, label)
     total, done = sum(map(len, made.values())), 0
     for split, data in made.items():
-        job.check()
-        job.progress(done, total, "rows", "writing")
-        data.save_to_disk(str(ready / split))
-        done += len(data)
-    job.progress(done, total, "rows", "writing")
+        for count in _written(job, data, ready / split):
+            done += count
+            job.progress(done, total, "rows", "writing")
     counts = {split: len(data) for split, data in made.items()}
     return DatasetRecord(
         name=name,
@@ -117,6 +117,26 @@ def _save(job: JobContext, source: sources.Source, name: str, found: dict[str, A
         bytes=0,
         note=note,
     )
+
+
+def _written(job: JobContext, data: Any, folder: Path) -> Iterator[int]:
+    """Write a split, batch by batch, and say how many rows each had; pictures and sounds in files beside come in with it.
+
+    ``datasets`` writes a split in one go, and could not be stopped on the way.
+    """
+    from datasets.table import embed_table_storage, table_cast
+
+    schema, features = data.features.arrow_schema.remove_metadata(), data.features.to_dict()
+    info = {name: getattr(data.info, name) or "" for name in ("citation", "description", "homepage", "license")}
+    media = any(kind in str(features) for kind in ("'Image'", "'Audio'", "'Video'", "'Pdf'"))
+    with SplitWriter(folder, Form(schema, features, info), data._fingerprint) as writer:
+        for piece in data.with_format("arrow").iter(MEDIA if media else ROWS):
+            job.check()
+            table = table_cast(piece, data.features.arrow_schema)
+            table = embed_table_storage(table, local_files=True, remote_files=False) if media else table
+            for batch in table.combine_chunks().to_batches():
+                writer.write(batch)
+            yield table.num_rows
 
 
 def _sample(found: dict[str, Any]) -> list[dict[str, Any]]:

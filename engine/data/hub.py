@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -10,10 +11,15 @@ from engine.data.read import full_disk, prepared, said_by
 from engine.errors import BitternError, DataError, HubError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from engine.data.options import Options
     from engine.jobs.context import JobContext
+
+
+LOOK = 0.2
+"""Seconds between two looks at whether a stop was asked for."""
 
 
 def from_hub(job: JobContext, repository: str, cache: Path, options: Options, notes: list[str]) -> dict[str, Any]:
@@ -28,7 +34,7 @@ def from_hub(job: JobContext, repository: str, cache: Path, options: Options, no
     try:
         if not options.rows:
             builder = load_dataset_builder(repository, **what)
-            _bring(job, builder)
+            _promptly(job, lambda: _bring(job, builder))
             return prepared(job, builder, options.split)
         found = load_dataset(repository, split=options.split or None, streaming=True, **what)
         streams = found if isinstance(found, dict) else {options.split: found}
@@ -61,6 +67,27 @@ def _bring(job: JobContext, builder: Any) -> None:
                 wanted.setdefault((match[1], match[2]), []).append(match[3])
     for (repository, sha), names in wanted.items():
         pull_files(job, repository, sha, names, "dataset")
+
+
+def _promptly(job: JobContext, work: Callable[[], None]) -> None:
+    """Do it on a thread that nobody waits for once a stop was asked: a slow network answers no sooner than its next piece
+    comes. The thread ends with that piece, and what it has is gone on with the next time. Raises ``Stopped``, and what
+    ``work`` raises."""
+    over, failed = threading.Event(), list[BaseException]()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # it is raised where the job is
+            failed.append(error)
+        finally:
+            over.set()
+
+    threading.Thread(target=run, name="fetching", daemon=True).start()
+    while not over.wait(LOOK):
+        job.check()
+    if failed:
+        raise failed[0]
 
 
 def taken(job: JobContext, stream: Any, rows: int, folder: Path) -> Any:
