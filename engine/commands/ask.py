@@ -46,7 +46,7 @@ class Ask(Now):
         # Kept before the answer begins: a killed terminal loses no question.
         sessions = desk.workspace.sessions
         asked = self.question if self.alone else self._asked(sessions.messages(session, 20), dataset.name)
-        facts = {"kind": "ask", "dataset": dataset.name, "asked": asked}
+        facts = {"kind": "ask", "dataset": dataset.name, "asked": asked, "by": self.by}
         return self.reply(desk, sessions.get(sessions.add(MessageRecord(session, "user", self.question, facts))))
 
     def reply(self, desk: Desk, question: MessageRecord) -> Result:

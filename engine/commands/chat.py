@@ -185,7 +185,8 @@ def _answer(desk: Desk, request: Speaks, question: MessageRecord) -> Result:
 
     sessions = desk.workspace.sessions
     if question.facts.get("kind") == "ask":
-        ask = Ask(question=question.text, on=str(question.facts.get("dataset", "")), session=question.session, model=request.model)
+        facts = question.facts
+        ask = Ask(question=question.text, on=str(facts.get("dataset", "")), by=facts.get("by", "auto"), session=question.session, model=request.model)
         return _beside(desk, question, lambda: ask.reply(desk, question))
     settings = settings_of(desk, question.session)
     more: dict[str, Any] = {}

@@ -291,3 +291,19 @@ def test_what_a_killed_process_said_is_there_to_go_on_with(workspace: Workspace)
     kept.write()
     assert workspace.sessions.get(other.id).text == "Once there was a heron"
     assert workspace.sessions.get(kept.id).text == "Once there was?" and kept.id != other.id, "two who go on do not overwrite each other"
+
+
+@pytest.mark.slow
+def test_a_question_to_the_rows_is_asked_again_and_anew(talking: Engine, tmp_path: Path) -> None:
+    from engine.models.starter import ENCODER
+    from tests.fakes.encoder import encoder
+
+    talking.workspace.models.put(ModelRecord(ENCODER, "encoder", "made", 1, folder=str(encoder(tmp_path / "encoder"))))
+    finish(talking, run(talking, "index lines")["job"])
+    first = run(talking, "ask --on lines --by quote Say the word heron 3 times")
+    again = run(talking, "regenerate")
+    assert again["siblings"] == [first["message"], again["message"]] and again["by"] == "quote" and again["under"] == first["under"]
+    anew = run(talking, "revise last Say the word pond 2 times")
+    assert anew["question"] == "Say the word pond 2 times" and len(anew["under_siblings"]) == 2
+    with pytest.raises(BitternError, match="is whole"):
+        run(talking, "continue")
