@@ -92,7 +92,8 @@ class Conversing(Base):
     def action_sessions(self) -> None:
         from tui.screens.sessions import SessionsScreen
 
-        self.push_screen(SessionsScreen(self.ask_engine), self._run_quietly)
+        if self.bridge.engine is not None:
+            self.push_screen(SessionsScreen(self.ask_engine), self._run_quietly)
 
     async def action_tune(self) -> None:
         """The form for the system prompt and the sampling of this conversation."""
@@ -100,7 +101,8 @@ class Conversing(Base):
         from engine.commands.registry import command
         from tui.screens.tune import TuneForm
 
-        engine = self.engine
+        if (engine := self.bridge.engine) is None:
+            return
 
         def look() -> tuple[Any, Any, list[str], dict[str, Any]]:
             cls = command("tune")

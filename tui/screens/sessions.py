@@ -26,10 +26,11 @@ class SessionsScreen(ModalScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
-        Binding("slash", "look", "Search", key_display="/"),
-        Binding("n", "rename", "Name"),
+        # Priority: they act before the next key is handed to the list, which would take it for one of its own.
+        Binding("slash", "look", "Search", key_display="/", priority=True),
+        Binding("n", "rename", "Name", priority=True),
         Binding("p", "pin", "Pin"),
-        Binding("delete,d", "forget", "Put away", key_display="Del"),
+        Binding("delete", "forget", "Put away", key_display="Del"),
         Binding("u", "restore", "Undo"),
         Binding("plus,a", "new", "New", key_display="+"),
     ]
@@ -52,7 +53,13 @@ class SessionsScreen(ModalScreen[str]):
 
     async def on_mount(self) -> None:
         await self._read()
-        self._list.focus()
+        self.set_focus(self._list)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the line, a slash and an n are text."""
+        if action in ("look", "rename") and isinstance(self.focused, Input):
+            return False
+        return super().check_action(action, parameters)
 
     @property
     def _list(self) -> OptionList:
@@ -113,7 +120,8 @@ class SessionsScreen(ModalScreen[str]):
         line = self.query_one(Input)
         line.placeholder = told
         line.value = text
-        line.focus()
+        # At once: what is typed next must not be taken for a key of the list.
+        self.set_focus(line)
 
     async def on_input_changed(self, event: Input.Changed) -> None:
         if not self._renaming and event.value != self._text and event.input.has_focus:
@@ -127,7 +135,7 @@ class SessionsScreen(ModalScreen[str]):
                 return
             self._leave_line()
             await self._read(new)
-        self._list.focus()
+        self.set_focus(self._list)
 
     def _leave_line(self) -> None:
         self._renaming = ""
@@ -156,6 +164,6 @@ class SessionsScreen(ModalScreen[str]):
     def action_back(self) -> None:
         if self.query_one(Input).has_focus:
             self._leave_line()
-            self._list.focus()
+            self.set_focus(self._list)
         else:
             self.dismiss("")
