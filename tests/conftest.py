@@ -52,16 +52,24 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Tests must not write into it: copy it, or put its records into a workspace of their own (``with_starter``).
     """
+    from filelock import FileLock
+
     from engine.engine import Engine
     from tests.fakes.follow import finish
 
-    root = tmp_path_factory.mktemp("starter")
-    opened = Engine(root, everything=True)
-    try:
-        for name in ("smollm2", "minilm"):
-            finish(opened, opened.run(opened.parse(f"pull {name}")).data["job"], seconds=240)
-    finally:
-        opened.close(5)
+    # Under xdist each worker has a folder of its own in one that they share: the first to come fetches for all.
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    root = (tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent) / "starter"
+    with FileLock(root.with_suffix(".lock")):
+        if (root / "fetched").exists():
+            return root
+        opened = Engine(root, everything=True)
+        try:
+            for name in ("smollm2", "minilm"):
+                finish(opened, opened.run(opened.parse(f"pull {name}")).data["job"], seconds=240)
+        finally:
+            opened.close(5)
+        (root / "fetched").touch()
     return root
 
 
@@ -81,13 +89,16 @@ def with_starter(starter: Path, home: Path) -> Path:
 @pytest.fixture(scope="session")
 def converted(starter: Path) -> Path:
     """The starter's workspace with its chat model converted for training, which takes 20 s, once for all tests."""
+    from filelock import FileLock
+
     from engine.jobs.context import CancelToken, JobContext
     from engine.models.convert import trainable_folder
     from engine.store.workspace import Workspace
 
-    workspace = Workspace(starter)
-    trainable_folder(JobContext("0", workspace, lambda event: None, CancelToken(), resumed=False), workspace.models.get("smollm2"))
-    workspace.close()
+    with FileLock(starter.with_suffix(".lock")):
+        workspace = Workspace(starter)
+        trainable_folder(JobContext("0", workspace, lambda event: None, CancelToken(), resumed=False), workspace.models.get("smollm2"))
+        workspace.close()
     return starter
 
 

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-FIGURES = ("accuracy", "macro_f1", "exact_match", "rouge_l", "chrf", "perplexity", "loss")
+FIGURES = (
+    "accuracy", "macro_f1", "macro_precision", "macro_recall", "mcc", "auroc", "ece", "exact_match", "token_f1", "rouge_l", "bleu", "chrf",
+    "wer", "cer", "perplexity", "bits_per_byte", "loss",
+)  # fmt: skip
 """The metrics that are single numbers, in the order in which they are shown."""
+
+
+NAMES = {
+    "macro_f1": "macro F1", "macro_precision": "macro precision", "macro_recall": "macro recall", "mcc": "Matthews' correlation", "auroc": "AUROC",
+    "ece": "calibration error", "exact_match": "exact match", "token_f1": "token F1", "rouge_l": "ROUGE-L", "bleu": "BLEU", "chrf": "chrF",
+    "wer": "word error rate", "cer": "character error rate", "bits_per_byte": "bits a byte",
+}  # fmt: skip
 
 
 def words(metric: str) -> str:
     """A metric's name for people."""
-    return {"macro_f1": "macro F1", "exact_match": "exact match", "rouge_l": "ROUGE-L", "chrf": "chrF"}.get(metric, metric)
+    return NAMES.get(metric, metric)
 
 
 def figure(metric: str, value: float, *, sign: bool = False) -> str:
     """A metric's value for people; with ``sign`` a difference, which always has one."""
-    digits = {"chrf": 1, "perplexity": 2}.get(metric, 3)
+    digits = {"bleu": 1, "chrf": 1, "perplexity": 2}.get(metric, 3)
     return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
 
 
 def single(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics that are single numbers."""
     return {name: float(metrics[name]) for name in FIGURES if name in metrics}
+
+
+def between(metrics: dict[str, Any], name: str) -> str:
+    """The 95 % interval of a metric for people; empty where there is none."""
+    found = metrics.get("intervals", {}).get(name)
+    return f"{figure(name, found[0])} to {figure(name, found[1])}" if found else ""
 
 
 def headline(metrics: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ OTHER = "(another answer)"
 """What a generated answer counts as when it is none of the labels."""
 
 
-class _Measure(evaluate.Metric):  # type: ignore[misc]
+class Measure(evaluate.Metric):  # type: ignore[misc]
     """A metric that keeps what it is given in memory: the rows are in a file of their own already."""
 
     about = ""
@@ -30,7 +30,7 @@ class _Measure(evaluate.Metric):  # type: ignore[misc]
         return evaluate.MetricInfo(description=self.about, citation="", inputs_description=self.about, features=features)
 
 
-class Accuracy(_Measure):
+class Accuracy(Measure):
     about = "The share of predictions that equal their reference."
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -39,7 +39,7 @@ class Accuracy(_Measure):
         return {"accuracy": float(accuracy_score(references, predictions))}
 
 
-class MacroF1(_Measure):
+class MacroF1(Measure):
     about = "F1 of each label that the references have, averaged without regard to how often it occurs."
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -48,7 +48,7 @@ class MacroF1(_Measure):
         return {"macro_f1": float(f1_score(references, predictions, labels=sorted(set(references)), average="macro", zero_division=0))}
 
 
-class Confusion(_Measure):
+class Confusion(Measure):
     about = "How often each label (row) was taken for each label (column)."
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
@@ -58,21 +58,21 @@ class Confusion(_Measure):
         return {"confusion": {"labels": labels, "matrix": confusion_matrix(references, predictions, labels=labels).tolist()}}
 
 
-class ExactMatch(_Measure):
+class ExactMatch(Measure):
     about = "The share of predictions that equal their reference, but for the white space around them."
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         return {"exact_match": sum(map(exact, predictions, references)) / len(references)}
 
 
-class RougeL(_Measure):
+class RougeL(Measure):
     about = "ROUGE-L F1 (longest common subsequence of words), the mean over rows, 0 to 1."
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
         return {"rouge_l": sum(map(rouge_l, predictions, references)) / len(references)}
 
 
-class ChrF(_Measure):
+class ChrF(Measure):
     about = "chrF (character n-grams) of the whole, 0 to 100."
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -81,7 +81,7 @@ class ChrF(_Measure):
         return {"chrf": float(corpus_chrf(list(predictions), [list(references)]).score)}
 
 
-class Perplexity(_Measure):
+class Perplexity(Measure):
     about = "exp of the mean negative log-likelihood of a token. Predictions are a row's sums in nats, references its tokens."
     kinds = ("float64", "int64")
 
@@ -91,7 +91,7 @@ class Perplexity(_Measure):
         return {"perplexity": math.exp(min(mean, 700.0)), "loss": mean}
 
 
-def measure(metrics: Sequence[_Measure], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Any]:
+def measure(metrics: Sequence[Measure], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Any]:
     """What all ``metrics`` say of the same rows."""
     found: dict[str, Any] = evaluate.combine(list(metrics)).compute(predictions=list(predictions), references=list(references))
     return found

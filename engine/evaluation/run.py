@@ -11,7 +11,7 @@ from engine.data.rows import load_split
 from engine.devices import set_torch_threads
 from engine.errors import DataError
 from engine.evaluation import kept
-from engine.evaluation.figures import figure, headline, single, words
+from engine.evaluation.figures import between, figure, headline, single, words
 from engine.evaluation.tasks import Answers, Classification
 from engine.models.convert import trainable_folder
 from engine.models.learned import expect_inference
@@ -67,7 +67,9 @@ def tell(record: RunRecord) -> Result:
         "run": record.id, "model": record.model, "dataset": record.dataset, "split": record.split, "task": record.task, "rows": record.rows,
         "metrics": record.metrics, "predictions": record.predictions, "most_confused": most_confused(record.metrics),
     }  # fmt: skip
-    table = Table(["metric", "value"], [[words(name), figure(name, value)] for name, value in figures.items()])
+    table = Table(
+        ["metric", "value", "95 % interval"], [[words(name), figure(name, value), between(record.metrics, name)] for name, value in figures.items()]
+    )
     where = f"{record.dataset}/{record.split}"
     return Result(f"{record.model} on {record.rows} rows of {where}: {headline(record.metrics)}", data, table, opens=f"run:{record.id}")
 

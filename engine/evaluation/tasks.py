@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.data.shape import as_messages
 from engine.devices import bf16_pays, torch_device
 from engine.errors import DataError
-from engine.evaluation import metrics
+from engine.evaluation import labels, metrics, texts
 from engine.models.load import cannot_load, load_causal
 from engine.models.turns import completion_tokens, prompt_tokens
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LONGEST = 2048
 """Tokens of prompt that are read at most; the beginning of a longer one is left out."""
 IGNORED = -100
+MOST = 200
+"""Labels of a model whose probabilities are all kept."""
 
 
 class Task(Protocol):
@@ -44,7 +46,11 @@ class Task(Protocol):
 
 
 class Classification:
-    """The label that a classifier finds most likely. Predictions: prediction, reference, correct, probability."""
+    """The label that a classifier finds most likely.
+
+    Predictions: prediction, reference, correct, probability, and shares: the probability of every label, in the
+    order of the model's, where it has no more than ``MOST``.
+    """
 
     def __init__(self, folder: Path, record: DatasetRecord) -> None:
         """Raises ``ModelError``."""
@@ -57,7 +63,7 @@ class Classification:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise cannot_load(folder, error) from error
         self._model = model.eval().to(torch_device())
-        self._names = {int(number): str(name) for number, name in model.config.id2label.items()}
+        self._names = {int(number): str(name) for number, name in sorted(model.config.id2label.items())}
 
     def usable(self, row: dict[str, Any]) -> bool:
         return row.get(self._label) not in (None, "") and bool(str(row.get(self._text) or "").strip())
@@ -78,10 +84,20 @@ class Classification:
         for row, text, number, share in zip(rows, texts, best.indices.tolist(), best.values.tolist(), strict=True):
             said, reference = self._names[number], str(row[self._label])
             found.append({"prompt": text, "reference": reference, "prediction": said, "correct": said == reference, "probability": round(share, 5)})
+        if len(self._names) <= MOST:
+            for kept, of_row in zip(found, shares.tolist(), strict=True):
+                kept["shares"] = [round(share, 6) for share in of_row]
         return found
 
     def measure(self, predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        return _labelled([row["prediction"] for row in predictions], [row["reference"] for row in predictions])
+        import numpy as np
+
+        meant = [row["reference"] for row in predictions]
+        found = labels.labelled([row["prediction"] for row in predictions], meant)
+        if all("shares" in row for row in predictions):
+            shares = np.array([row["shares"] for row in predictions])
+            found = _both(found, labels.ranked(shares, meant, list(self._names.values())))
+        return found
 
 
 class Answers:
@@ -125,12 +141,13 @@ class Answers:
         return found
 
     def measure(self, predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        found = metrics.measure([metrics.Perplexity()], [row["nll"] for row in predictions], [row["tokens"] for row in predictions])
+        meant = [row["reference"] for row in predictions]
+        sizes = [len(text.encode()) for text in meant]
+        found = texts.read([row["nll"] for row in predictions], [row["tokens"] for row in predictions], sizes)
         if not self._write:
             return found
-        said, meant = [row["prediction"] for row in predictions], [row["reference"] for row in predictions]
-        found |= metrics.measure([metrics.ExactMatch(), metrics.RougeL(), metrics.ChrF()], said, meant)
-        return found | _labelled([row["label"] for row in predictions], meant) if self.labels else found
+        found = _both(found, texts.written([row["prediction"] for row in predictions], meant))
+        return _both(found, labels.labelled([row["label"] for row in predictions], meant)) if self.labels else found
 
     def _judged(self, said: str, reference: str) -> dict[str, Any]:
         kept = {"prediction": said, "rouge_l": round(metrics.rouge_l(said, reference), 5), "chrf": round(metrics.chrf(said, reference), 3)}
@@ -187,5 +204,6 @@ class Answers:
         return ids.to(self._model.device), mask.to(self._model.device)
 
 
-def _labelled(predictions: list[str], references: list[str]) -> dict[str, Any]:
-    return metrics.measure([metrics.Accuracy(), metrics.MacroF1(), metrics.Confusion()], predictions, references)
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Figures of one set of rows, measured in two ways."""
+    return {**first, **second, "intervals": {**first.get("intervals", {}), **second.get("intervals", {})}}

@@ -164,13 +164,15 @@ def test_a_chat_model_is_measured_and_compared(tiny_home: Path, monkeypatch: pyt
         rows = [json.loads(text) for text in Path(run.predictions).read_text("utf-8").splitlines()]
         assert run.rows == len(rows) == 10
         assert [row["row"] for row in rows] == sorted(row["row"] for row in rows)
-        assert set(run.metrics) == {"exact_match", "rouge_l", "chrf", "perplexity", "loss"}
+        assert set(run.metrics) == {*run.metrics["intervals"], "intervals"}
+        assert {"exact_match", "token_f1", "bleu", "wer", "perplexity", "bits_per_byte"} < set(run.metrics)
         assert run.metrics["loss"] == pytest.approx(sum(row["nll"] for row in rows) / sum(row["tokens"] for row in rows))
         assert not (engine.workspace.paths.job(first) / "predictions.jsonl").exists()
 
         # A batch of another size, with other padding, measures the same.
         finish(engine, engine.run(engine.parse(line.replace("--batch-size 4", "--batch-size 1"))).data["job"])
         again = engine.workspace.runs.all()[0]
+        assert again.metrics.pop("intervals").keys() == run.metrics.pop("intervals").keys()
         assert again.metrics == pytest.approx(run.metrics, abs=1e-4)
         result = engine.run(engine.parse(f"compare {run.id} {again.id}"))
         assert result.data["flipped"] == []
@@ -214,7 +216,9 @@ def test_an_evaluation_goes_on_after_its_last_whole_line(tiny_home: Path, monkey
         handle.write(b'{"row": 5')
     assert len(kept.read(file)) == 8
     resumed = evaluate(context("91"), spec)
+    intervals, of_whole = resumed.data["metrics"].pop("intervals"), whole.data["metrics"].pop("intervals")
     assert resumed.data["metrics"] == pytest.approx(whole.data["metrics"], abs=1e-6)
+    assert all(intervals[name] == pytest.approx(of_whole[name], abs=1e-6) for name in of_whole)
     assert resumed.data["rows"] == 12
     assert evaluate(context("91"), spec).data["run"] == resumed.data["run"], "a run is put on the list once"
     workspace.close()
