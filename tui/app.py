@@ -15,6 +15,7 @@ from textual.widgets import Footer, TextArea
 
 from engine import events
 from engine.errors import BitternError
+from tui.asking import Asking
 from tui.bridge import Bridge
 from tui.conversing import Conversing
 from tui.leaving import Leaving
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class BitternApp(Conversing, Roaming, Leaving, App[int]):
+class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
     """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
 
     TITLE = "Bittern"

@@ -1,4 +1,4 @@
-"""Moving about: which panel, which detail, forms and dialogs."""
+"""Moving about: which panel, which detail."""
 
 from __future__ import annotations
 
@@ -261,48 +261,3 @@ class Roaming(Base):
             await self.on_open_row(cited(last.passages[number], last.text))
         else:
             self.parts.box.put(event.digit)
-
-    # -- forms and dialogs -------------------------------------------------------------------------------------
-
-    def on_ask_train(self, event: messages.AskTrain) -> None:
-        self.run_worker(self.open_train_form(event.base, event.dataset))
-
-    async def open_train_form(self, base: str = "", dataset: str = "") -> None:
-        """The form for ``train``, with what is chosen or in use filled in."""
-        from engine.commands.describe import fields
-        from engine.commands.registry import command
-        from tui.screens.train_form import TrainForm
-
-        def finished(line: str | None) -> None:
-            if line:
-                self.run_worker(self.talk.run(line, quiet=True))
-                self.action_go("jobs")
-
-        cls = await self.bridge.call(lambda: command("train"))
-        names = {"datasets": [item.name for item in self.catalog.datasets], "models": [item.name for item in self.catalog.models]}
-        given = {"base": base or self.catalog.model, "on": dataset or self.catalog.dataset}
-        self.push_screen(TrainForm(cls, fields(cls), names, given), finished)
-
-    def on_ask_sure(self, event: messages.AskSure) -> None:
-        from tui.screens.ask import AskScreen
-
-        def finished(answer: str | None) -> None:
-            if answer == "yes":
-                self.run_worker(self.talk.run(event.line, quiet=True))
-
-        self.push_screen(AskScreen("Sure?", event.question, (("yes", event.yes), ("no", "Leave it")), first=1), finished)
-
-    async def action_help(self) -> None:
-        from tui.screens.help import HelpScreen
-
-        self.push_screen(HelpScreen(await self.verbs()))
-
-    def choose_verb(self, verb: str) -> None:
-        """A verb was chosen in the palette: run it, or let the person fill in its words."""
-        from engine.commands.registry import VERBS, command
-
-        if verb in VERBS and verb != "train" and any(field.is_required() for field in command(verb).model_fields.values()):
-            self.parts.box.put(f"/{verb} ")
-            self.parts.box.focus()
-        else:
-            self.run_worker(self.talk.say(f"/{verb}"))

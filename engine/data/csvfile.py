@@ -7,14 +7,14 @@ import io
 import re
 from collections import Counter, deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.data import encoding as encodings
 from engine.data.faults import Fault, LeftOut, Survey
 from engine.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from engine.jobs.context import JobContext
@@ -264,3 +264,18 @@ def kinds(job: JobContext, path: Path, layout: Layout) -> list[str]:
 def common(layouts: list[Layout]) -> tuple[str, ...]:
     """The columns that most files have, the first of them on a tie."""
     return Counter(layout.names for layout in layouts).most_common(1)[0][0]
+
+
+def reader_options(layout: Layout, codes: Iterable[str] = ()) -> dict[str, Any]:
+    """Only an empty field is nothing: “NA”, “null” and “None” are words that a text may well hold. ``codes`` stay text."""
+    kept = {name: text_or_nothing for name in codes if name in layout.names}
+    return {
+        "sep": layout.delimiter, "encoding": layout.encoding, "quoting": layout.quoting, "names": list(layout.names),
+        "header": 0 if layout.header else None, "keep_default_na": False, "na_values": [""],
+        **({"converters": kept} if kept else {}),
+    }  # fmt: skip
+
+
+def text_or_nothing(value: str) -> str | None:
+    """A field as it stands."""
+    return value or None

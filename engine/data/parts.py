@@ -9,7 +9,7 @@ from engine.data import arrowfile, check, csvfile, encoding, jsonfile, maps, par
 from engine.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from engine.data.csvfile import Layout
@@ -113,29 +113,15 @@ def _csv(desk: Desk, source: Source) -> list[Part]:
                 "csv",
                 made[0][1].name if len(made) == 1 else source.text,
                 _grouped(made),
-                csv_options(layout, codes),
+                csvfile.reader_options(layout, codes),
                 layout,
                 frozenset.intersection(*whole),
             )
         ]
     return [
-        Part("csv", path.name, {split: [path]}, csv_options(layout, codes), layout, of) for (split, path, layout), of in zip(made, whole, strict=True)
+        Part("csv", path.name, {split: [path]}, csvfile.reader_options(layout, codes), layout, of)
+        for (split, path, layout), of in zip(made, whole, strict=True)
     ]
-
-
-def csv_options(layout: Layout, codes: Iterable[str] = ()) -> dict[str, Any]:
-    """Only an empty field is nothing: “NA”, “null” and “None” are words that a text may well hold. ``codes`` stay text."""
-    kept = {name: text_or_nothing for name in codes if name in layout.names}
-    return {
-        "sep": layout.delimiter, "encoding": layout.encoding, "quoting": layout.quoting, "names": list(layout.names),
-        "header": 0 if layout.header else None, "keep_default_na": False, "na_values": [""],
-        **({"converters": kept} if kept else {}),
-    }  # fmt: skip
-
-
-def text_or_nothing(value: str) -> str | None:
-    """A field as it stands."""
-    return value or None
 
 
 def _shown(layout: Layout) -> str:

@@ -108,25 +108,8 @@ def row_of(data: dict[str, Any], number: int) -> int:
     return int(data["passages"][number - 1]["address"].rsplit("/", 1)[-1])
 
 
-def main() -> None:
-    if not (DATA / "qa-xquad").is_dir():
-        print("qa-xquad is not here, skipped")
-        return
-    from engine.answer.answer import Answering
-    from engine.answer.rewrite import rewrite
-    from engine.jobs.context import CancelToken
-
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    rows = questions()
-    contexts = list(dict.fromkeys(row["context"] for row in rows))
-    held = rows[1::2]
-    held = held[:: len(held) // count][:count]
-    reader, record = prepared(contexts)
-    without = Without(reader)
-
-    def ask(question: str, door: Any = reader) -> dict[str, Any]:
-        return Answering(door, record, lambda event: None, CancelToken()).answer(question, question, 3, None)
-
+def found_and_cited(ask: Callable[..., dict[str, Any]], reader: Any, held: list[dict[str, Any]], contexts: list[str]) -> None:
+    """Whether the answers come from the right passage, beside the nearest sentence of the nearest passage."""
     began = time.monotonic()
     answers = [ask(row["question"]) for row in held]
     took = time.monotonic() - began
@@ -149,17 +132,11 @@ def main() -> None:
     print(f"  words in an answer                             {words:>8.1f} {sum(len(text.split()) for _, text in baseline) / len(held):>8.1f}")
     print(f"  false “nothing”                                {share(lambda at: not answers[at]['found'])}")
     print(f"  seconds an answer                              {took / len(held):>8.2f}")
-    others = elsewhere(count // 2)
-    wrong = sum(ask(question)["found"] for question in others)
-    print(
-        f"{len(others)} questions about something else (banking77, cacm)\n  answered all the same                          {wrong / len(others):>8.3f}"
-    )
-    missed = 0
-    for at, row in enumerate(held):
-        without.row = gold[at]
-        missed += ask(row["question"], without)["found"]
-    print(f"the {len(held)} questions with their passage taken away\n  answered all the same, from a near one          {missed / len(held):>8.3f}")
-    leaning = follow_ups(rows, count // 4)
+
+
+def follow(ask: Callable[..., dict[str, Any]], leaning: list[tuple[str, str, dict[str, Any]]], contexts: list[str]) -> None:
+    """Follow-ups as they stand, rewritten, and as they were first written."""
+    from engine.answer.rewrite import rewrite
 
     def right(question: str, row: dict[str, Any]) -> bool:
         data = ask(question)
@@ -171,6 +148,38 @@ def main() -> None:
         f"  rewritten with the question before             {sum(right(rewrite(said, before), row) for before, said, row in leaning) / len(leaning):>8.3f}"
     )
     print(f"  as they were first written                     {sum(right(row['question'], row) for *_, row in leaning) / len(leaning):>8.3f}")
+
+
+def main() -> None:
+    if not (DATA / "qa-xquad").is_dir():
+        print("qa-xquad is not here, skipped")
+        return
+    from engine.answer.answer import Answering
+    from engine.jobs.context import CancelToken
+
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    rows = questions()
+    contexts = list(dict.fromkeys(row["context"] for row in rows))
+    held = rows[1::2]
+    held = held[:: len(held) // count][:count]
+    reader, record = prepared(contexts)
+    without = Without(reader)
+
+    def ask(question: str, door: Any = reader) -> dict[str, Any]:
+        return Answering(door, record, lambda event: None, CancelToken()).answer(question, question, 3, None)
+
+    found_and_cited(ask, reader, held, contexts)
+    others = elsewhere(count // 2)
+    wrong = sum(ask(question)["found"] for question in others)
+    print(
+        f"{len(others)} questions about something else (banking77, cacm)\n  answered all the same                          {wrong / len(others):>8.3f}"
+    )
+    missed = 0
+    for row in held:
+        without.row = contexts.index(row["context"])
+        missed += ask(row["question"], without)["found"]
+    print(f"the {len(held)} questions with their passage taken away\n  answered all the same, from a near one          {missed / len(held):>8.3f}")
+    follow(ask, follow_ups(rows, count // 4), contexts)
 
 
 if __name__ == "__main__":
