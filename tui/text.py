@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 # Control characters (C0 but tab and newline, DEL, C1), bidirectional overrides, and lone surrogates; also the soft
 # hyphen, which terminals do not agree on the width of.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SPACE = re.compile(r"\s+")
 _BREAKS = re.compile("\r\n|\u2028|\u2029")
 # Whole escape sequences first, so that none leaves its tail behind: CSI, OSC and other strings that are closed,
 # two-byte ones. Of a string that is never closed the opening alone goes: what follows is only text then.
@@ -26,6 +31,31 @@ def one_line(text: object, width: int) -> str:
     # A line needs no more than ``most`` of a long value, whatever is taken out of it.
     flat = " ".join(clean(raw[:most]).split())
     return cut(flat if len(raw) <= most else f"{flat} …".strip(), width)
+
+
+def marked_line(text: str, spans: Iterable[Sequence[int]], width: int, start: int = 0, end: int | None = None) -> list[tuple[str, bool]]:
+    """``text[start:end]`` as :func:`one_line` shows it, in pieces, each with whether it stands in one of ``spans`` (where
+    they begin and end in ``text``, in order). Dots say that there is more on either side."""
+    end = len(text) if end is None else end
+    found = [("… ", False)] if text[:start].strip() else []
+    at = start
+    for first, last in [*spans, (end, end)]:
+        if at <= first <= last <= end:
+            found += [(text[at:first], False), (text[first:last], True)]
+            at = last
+    found.append((" …" if text[end:].strip() else "", False))
+    pieces: list[tuple[str, bool]] = []
+    room = width
+    for piece, marked in found:
+        flat = _SPACE.sub(" ", clean(piece[: width * 16 + 1000]))
+        if not pieces or pieces[-1][0].endswith(" "):
+            flat = flat.lstrip(" ")
+        if flat:
+            pieces.append((cut(flat, room), marked))
+            room -= cells(flat)
+        if room < 0:
+            break
+    return pieces
 
 
 def pad(line: str, width: int) -> str:

@@ -14,6 +14,8 @@ from engine.answer.stream import Citing
 from engine.answer.support import Cited, statements, support
 from engine.events import Event, PassagesFound, TokenDelta
 from engine.inference.protocol import Sampling
+from engine.search import analysis
+from engine.search.marks import marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +44,8 @@ class Answering:
     def answer(self, question: str, asked: str, count: int, backend: Backend | None) -> dict[str, Any]:
         """The JSON of an answer: ``question``, ``asked`` (as it was understood), ``dataset``, ``model``, ``by`` (quote or
         model), ``found``, ``answer``, ``sentences`` (text, cited, supported, score, spans), ``passages`` (n, address,
-        text, score, evidence, quote, span), ``cited`` and ``usage``.
+        text, score, evidence, quote, span, and words: where those of the question stand in the quote), ``cited``
+        and ``usage``.
 
         With no ``backend`` the answer is the sentence of the rows that answers best, as a quote.
         """
@@ -52,7 +55,7 @@ class Answering:
         data: dict[str, Any] = {
             "question": question, "asked": asked, "dataset": self._dataset.name, "model": backend.facts.name if backend else "",
             "by": "model" if backend else "quote", "found": bool(found), "answer": "", "sentences": [], "cited": [], "usage": {},
-            "passages": [self._described(number, passage) for number, passage in enumerate(shown, start=1)],
+            "passages": [self._described(number, passage, asked) for number, passage in enumerate(shown, start=1)],
         }  # fmt: skip
         self._emit(PassagesFound(passages=data["passages"], asked=asked if asked != question else ""))
         if not found:
@@ -70,12 +73,12 @@ class Answering:
         weigh(asked, passages, groups, self._reader.rank(self._dataset.name, asked, [s.context for group in groups for s in group]))
         return passages
 
-    def _described(self, number: int, passage: Passage) -> dict[str, Any]:
+    def _described(self, number: int, passage: Passage, asked: str) -> dict[str, Any]:
         best = passage.candidates[0].statement
         quote, place = place_of(self._dataset, passage, passage.text[best.start : best.end])
         return {
             "n": number, "address": passage.address, "text": passage.text, "score": passage.score, "evidence": passage.evidence,
-            "quote": quote, "span": asdict(place),
+            "quote": quote, "span": asdict(place), "words": marked(quote, dict.fromkeys(analysis.query(asked), 1.0)),
         }  # fmt: skip
 
     # -- the words ---------------------------------------------------------------------------------------------

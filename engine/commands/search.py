@@ -98,6 +98,7 @@ class Search(Now):
                 f"“{found.name}” is of the kind {found.kind}, not a reranker.", "Pull a cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2."
             )
         hits = desk.reader.search(name, self.query, self.count, self.mode, desk.cancel, where=self.where, rerank=self.rerank)
+        hits = desk.reader.pointed(name, self.query, hits, self.mode, desk.cancel)
         stale = " The data changed after the index was built: `index` brings it up to date." if desk.reader.stale(name) else ""
         data: dict[str, object] = {"dataset": name, "query": self.query, "mode": self.mode, "where": self.where, "rerank": self.rerank}
         if not hits:

@@ -40,19 +40,28 @@ def sentences(text: str) -> list[Span]:
     return found
 
 
-def best_sentence(text: str, terms: Mapping[str, float]) -> Span | None:
-    """The sentence with the most telling words of the query, each counted once; None where no sentence has any.
-
-    Of two that are alike the first. A text without sentences is shown around its first match.
-    """
-    best: tuple[float, Span] | None = None
+def worths(text: str, terms: Mapping[str, float]) -> list[tuple[Span, float]]:
+    """Each sentence with what the query's words in it are worth, each counted once."""
+    found = []
     for start, end in sentences(text):
-        worth = sum(terms[term] for term in {found for found, _, _ in analysis.spans(text[start:end])} if term in terms)
+        own = {term for term, _, _ in analysis.spans(text[start:end])}
+        found.append(((start, end), sum(terms[term] for term in own if term in terms)))
+    return found
+
+
+def best_sentence(text: str, terms: Mapping[str, float]) -> Span | None:
+    """The sentence with the most telling words of the query; None where no sentence has any. Of two that are alike the
+    first. A text without sentences is shown around its first match."""
+    best: tuple[float, Span] | None = None
+    for span, worth in worths(text, terms):
         if worth > 0 and (best is None or worth > best[0] + 1e-9):
-            best = (worth, (start, end))
-    if best is None:
-        return None
-    start, end = best[1]
+            best = (worth, span)
+    return narrowed(text, best[1], terms) if best else None
+
+
+def narrowed(text: str, span: Span, terms: Mapping[str, float]) -> Span:
+    """A sentence, or what stands around the first match in one that is too wide to show."""
+    start, end = span
     if end - start > WIDEST:
         first = next((at for term, at, _ in analysis.spans(text[start:end]) if term in terms), 0) + start
         start, end = max(start, first - WIDEST // 3), min(end, first + 2 * WIDEST // 3)

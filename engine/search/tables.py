@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import DataError
 from engine.search import bert, candidates, marks
+from engine.search.fusion import fused
 from engine.search.store import Files
 
 if TYPE_CHECKING:
@@ -75,6 +76,30 @@ class Tables:
             return []
         encoder = self._encoder(self._files(folder))
         return [float(value) for value in encoder.encode(texts, "document") @ encoder.encode([query], "query")[0]]
+
+    def sentences(self, folder: str, query: str, texts: list[str], mode: str, cancel: CancelToken) -> list[marks.Span | None]:
+        """Where the best sentence of each text stands, by meaning and by words as ``mode`` says; None for a text of one
+        sentence, in which there is nothing to choose."""
+        import numpy as np
+
+        files = self._files(folder)
+        terms = files.words.weights(query)
+        groups = [marks.worths(text, terms) for text in texts]
+        pieces = [text[start:end] for text, group in zip(texts, groups, strict=True) if len(group) > 1 for (start, end), _ in group]
+        if not pieces:
+            return [None] * len(texts)
+        cancel.check()
+        encoder = self._encoder(files)
+        cosines = iter(encoder.encode(pieces, "document") @ encoder.encode([query], "query")[0])
+        found: list[marks.Span | None] = []
+        for text, group in zip(texts, groups, strict=True):
+            if len(group) < 2:
+                found.append(None)
+                continue
+            meaning = np.array([next(cosines) for _ in group], np.float32)
+            scores = fused(meaning, np.array([worth for _, worth in group], np.float32) if mode == "hybrid" else None)
+            found.append(marks.narrowed(text, group[int(scores.argmax())][0], terms))
+        return found
 
     def rerank(self, model: str, query: str, texts: list[str], cancel: CancelToken) -> list[float]:  # noqa: ARG002
         """How well each text answers the query, by a cross-encoder. Raises ``ModelError``."""

@@ -13,7 +13,7 @@ from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.messages import OpenRow, RunVerb
-from tui.text import clean, one_line
+from tui.text import clean, marked_line, one_line
 from tui.widgets.chatbox import ChatBox
 
 if TYPE_CHECKING:
@@ -40,9 +40,16 @@ class Citations(OptionList):
             self.add_option(Option(self._entry(passage.get("n", number), passage)))
 
     def _entry(self, number: int, passage: dict[str, Any]) -> Content:
+        """Where the row stands, and what of it answers: the quote or the best sentence, the words asked for in bold."""
+        if quote := str(passage.get("quote") or ""):
+            said = marked_line(quote, passage.get("words") or [], 240)
+        else:
+            text = str(passage.get("text", ""))
+            start, end = passage.get("best") or (0, len(text))
+            said = marked_line(text, passage.get("spans") or [], 240, start, end)
         return Content.assemble(
-            (f"[{number}] ", "bold $accent"), (one_line(passage.get("address", ""), 40), "$text-muted"),
-            f"  {one_line(passage.get('quote') or passage.get('text', ''), 240)}",
+            (f"[{number}] ", "bold $accent"), (one_line(passage.get("address", ""), 40), "$text-muted"), "  ",
+            *((piece, "bold") if marked else piece for piece, marked in said),
         )  # fmt: skip
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
