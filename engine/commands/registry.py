@@ -75,6 +75,8 @@ VERBS: dict[str, str] = {
     "session": "engine.commands.sessions:Session",
     "branch": "engine.commands.sessions:Branch",
     "export-chat": "engine.commands.sessions:ExportChat",
+    "tokens": "engine.commands.tokens:Tokens",
+    "train-tokenizer": "engine.commands.tokens:TrainTokenizer",
     "serve": "engine.commands.serve:Serve",
     "servers": "engine.commands.serve:Servers",
     # training and evaluation

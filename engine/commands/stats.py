@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Work
 from engine.commands.data import cell
-from engine.errors import DataError, ModelError
+from engine.models.tokens import counter, tokenizer_of
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine.jobs.context import JobContext
-    from engine.store.models import ModelRecord
 
 
 class Stats(Work):
@@ -43,7 +39,7 @@ class Stats(Work):
         from engine.data.rows import check_split
 
         if self.tokens:
-            _tokenizer_file(desk.workspace.models.get(self.tokens))
+            tokenizer_of(desk.workspace, self.tokens)
         record = chosen(desk, self.dataset)
         if self.split:
             check_split(record, self.split)
@@ -64,7 +60,7 @@ class Stats(Work):
         record = job.workspace.datasets.get(self.dataset)
         if self.again:
             forget(record, self.split)
-        count = _counter(job.workspace.models.get(self.tokens)) if self.tokens else None
+        count = counter(job.workspace, self.tokens).count if self.tokens else None
         return told(compute(job, record, self.tokens, count, self.split))
 
 
@@ -135,29 +131,3 @@ def number(value: Any) -> str:
 def _shares(values: list[dict[str, Any]]) -> str:
     shown = ", ".join(f"{cell(item['value'], 30)} {item['share']:.1%}" for item in values[:12])
     return shown + (f", and {len(values) - 12} more" if len(values) > 12 else "")
-
-
-def _tokenizer_file(model: ModelRecord) -> Path:
-    """The file of its tokenizer, or the GGUF that holds it. Raises ``ModelError``."""
-    for file in (Path(model.folder or "/") / "tokenizer.json", Path(model.gguf or "/")):
-        if file.is_file():
-            return file
-    raise ModelError(f"“{model.name}” has no tokenizer that can be read.", "Use smollm2 or minilm, or another model with a tokenizer.json.")
-
-
-def _counter(model: ModelRecord) -> Callable[[list[str]], list[int]]:
-    from tokenizers import Tokenizer
-
-    file = _tokenizer_file(model)
-    if file.name == "tokenizer.json":
-        tokenizer = Tokenizer.from_file(str(file))
-    else:
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True).backend_tokenizer
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"The tokenizer in {file.name} can't be read: {error}", "Use another model.") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return lambda texts: [len(found.ids) for found in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]

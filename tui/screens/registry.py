@@ -19,6 +19,7 @@ SCREENS: dict[str, str] = {
     "sql": "tui.screens.sql:SqlScreen",
     "stats": "tui.screens.stats:StatsScreen",
     "check": "tui.screens.quality:QualityScreen",
+    "tokens": "tui.screens.tokens:TokensScreen",
     "versus": "tui.screens.versus:VersusScreen",
     "map": "tui.screens.map:MapScreen",
 }
