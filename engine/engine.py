@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.commands.training import Train
     from engine.data.query import Query
     from engine.data.shown import Shown
     from engine.data.view import View
@@ -257,11 +258,25 @@ class Engine:
             return {}
         return {held.name: held.as_data() for held in self.models.loaded()}
 
+    def memory_lines(self, model: str) -> list[tuple[str, str]]:
+        """What a model needs in memory, as lines for a list of facts."""
+        from engine.commands.fit import lines_of
+
+        return lines_of(self.workspace, model)
+
+    def training_memory(self, line: str) -> str:
+        """What a ``train`` line will need in memory, in a sentence; empty where that can't be said."""
+        from engine.commands.fit import line_of
+
+        return line_of(self.workspace, cast("Train", from_line(line)))
+
     @cached_property
     def models(self) -> ModelPool:
         from engine.inference.pool import pool_of
 
-        return pool_of(self.workspace, hosted=self._warm)
+        pool = pool_of(self.workspace, hosted=self._warm)
+        pool.changed = lambda: self.bus.publish(CatalogChanged(what="models"))
+        return pool
 
     @cached_property
     def reader(self) -> Reader:

@@ -186,9 +186,10 @@ class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
 
         def look() -> tuple[Any, ...]:
             names = (engine.current(kind) for kind in ("dataset", "model", "session"))
-            return engine.workspace.indexes.find("guide"), engine.jobs(), engine.datasets(), engine.model_records(), *names
+            return engine.workspace.indexes.find("guide"), engine.jobs(), engine.loaded(), engine.datasets(), engine.model_records(), *names
 
-        guide, jobs, *records = await self.bridge.call(look)
+        guide, jobs, loaded, *records = await self.bridge.call(look)
+        self.catalog.memory = {name: entry["bytes"] for name, entry in loaded.items()}
         self.catalog.load(*records)
         self.catalog.guide = guide is not None
         self.jobs.load(jobs)

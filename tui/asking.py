@@ -49,7 +49,12 @@ class Asking(Base):
         cls = await self.bridge.call(lambda: command("train"))
         names = {"datasets": [item.name for item in self.catalog.datasets], "models": [item.name for item in self.catalog.models]}
         given = {"base": base or self.catalog.model, "on": dataset or self.catalog.dataset}
-        self.push_screen(TrainForm(cls, fields(cls), names, given), finished)
+
+        async def memory(line: str) -> str:
+            engine = self.bridge.engine
+            return await self.bridge.call(lambda: engine.training_memory(line)) if engine else ""
+
+        self.push_screen(TrainForm(cls, fields(cls), names, given, memory), finished)
 
     def on_ask_sure(self, event: messages.AskSure) -> None:
         from tui.screens.ask import AskScreen

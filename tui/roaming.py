@@ -175,6 +175,10 @@ class Roaming(Base):
             self._open(kind, self.parts.model)
             self.parts.model.draw(model, model.name == self.catalog.model)
             self.parts.model.focus()
+            if (engine := self.bridge.engine) is not None:
+                memory = await self.bridge.call(lambda: engine.memory_lines(name))
+                if self.parts.model.name_shown == name:
+                    self.parts.model.draw(model, model.name == self.catalog.model, memory)
         elif kind == "job" and name in self.jobs.jobs:
             await self.load_job(name)
             self._open(kind, self.parts.job)

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Now
 from engine.commands.system import human
-from engine.errors import ModelError
+from engine.errors import BitternError, ModelError
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
+    from engine.commands.training import Train
     from engine.devices import Memory
     from engine.models.estimate import Sized
     from engine.models.fit import Fit
     from engine.models.learned import Correction
+    from engine.store.workspace import Workspace
 
 WORDS = {
     "weights": "weights", "kv_cache": "keys and values", "activations": "activations", "gradients": "gradients", "optimizer": "optimiser",
@@ -133,6 +135,47 @@ class FitCommand(Now):
         ]
         rows += [[f"job {job['job']}", human(job["measured"]), f"measured; {human(job['expected'])} was expected"] for job in measured]
         return Table(["memory", "size", "about"], rows)
+
+
+def lines_of(workspace: Workspace, name: str) -> list[tuple[str, str]]:
+    """What a model needs to chat and to be trained, in two lines for a list of facts. Empty where it is not known."""
+    from engine.devices import memory
+    from engine.models.estimate import loaded_dtype, of_record, precision
+    from engine.models.fit import training, verdict
+    from engine.models.learned import correction
+
+    try:
+        record = workspace.models.get(name)
+        model, free = of_record(workspace, record), memory().free
+        chat = model.inference(context=workspace.settings.context, dtype="" if model.gguf else loaded_dtype())
+        need = chat.total if model.gguf else correction(workspace, chat.purpose, chat.terms["runtime"]).of(chat)
+        told = [("memory to load", f"{human(need)}, {human(free)} free: {verdict(need, free)}")]
+        if record.kind != "adapter":
+            method = "lora" if record.kind == "chat" else "full"
+            train = training(model.shape, method=method, precision=precision(), max_length=512 if method == "lora" else 128)
+            need = correction(workspace, train.purpose, train.terms["runtime"]).of(train)
+            told.append(("memory to train", f"{human(need)} at most ({_settings(train)}): {verdict(need, free)}"))
+    except (BitternError, ValueError):
+        return []
+    return told
+
+
+def line_of(workspace: Workspace, command: Train) -> str:
+    """What a training that is being filled in will need, in a line; empty where that can't be said yet."""
+    from engine.commands.training import recipe_of
+    from engine.models.fit import verdict
+    from engine.models.learned import correction
+    from engine.training.memory import fit_of, room
+
+    try:
+        base, dataset = workspace.models.get(command.base), workspace.datasets.get(command.on)
+        split = command.split or next(iter(dataset.splits), "")
+        recipe = recipe_of(base) if command.recipe == "auto" else command.recipe
+        found = fit_of(workspace, command.model_copy(update={"recipe": recipe, "split": split, "name": command.name or "new"}).spec(dataset))
+    except (BitternError, ValueError):
+        return ""
+    need, free = correction(workspace, found.purpose, found.terms["runtime"]).of(found), room()
+    return f"Memory: at most {human(need)} ({_settings(found)}), {human(free)} free: {verdict(need, free)}."
 
 
 def _settings(found: Fit) -> str:

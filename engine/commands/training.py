@@ -63,7 +63,7 @@ class Train(Work):
 
         workspace = desk.workspace
         base, dataset = workspace.models.get(self.base), workspace.datasets.get(self.on)
-        chosen = _recipe(base) if self.recipe == "auto" else self.recipe
+        chosen = recipe_of(base) if self.recipe == "auto" else self.recipe
         _check(chosen, base, dataset)
         split = self.split or ("train" if "train" in dataset.splits else next(iter(dataset.splits), ""))
         if split not in dataset.splits:
@@ -106,7 +106,7 @@ class Train(Work):
         return result
 
 
-def _recipe(base: ModelRecord) -> Literal["sft", "classify"]:
+def recipe_of(base: ModelRecord) -> Literal["sft", "classify"]:
     """What one would do with this model."""
     return "classify" if base.kind in ("encoder", "classifier") else "sft"
 

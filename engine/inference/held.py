@@ -62,6 +62,8 @@ class Held:
     tokens: int = 0
     adapters: list[str] = field(default_factory=list)
     active: str = ""
+    told: bool = False
+    """Whether the pool has said that it is there."""
 
     @property
     def process(self) -> int | None:

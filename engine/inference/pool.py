@@ -78,6 +78,8 @@ class ModelPool:
         self._lock = threading.RLock()
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._busy = Locks()
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a model came into memory or left it."""
 
     @contextmanager
     def turn(self, name: str = "") -> Iterator[Callable[[], Backend]]:
@@ -184,12 +186,17 @@ class ModelPool:
         held = self._held.pop(key)
         held.learn(self._workspace)
         held.opened.close()
+        self.changed()
 
     def _note(self, record: ModelRecord, backend: Backend) -> None:
         known = backend.known if isinstance(backend, Hosted) else backend.facts
         for held in self.holding():
             if held.name == (record.base or record.name) and (held.engine == "llamacpp") == (not isinstance(backend, Hosted)):
+                new = held.facts is None or not held.told
                 held.after(record.name, known, backend.usage)
+                held.told = held.facts is not None
+                if new and held.told:
+                    self.changed()
 
     def _open(self, record: ModelRecord) -> Backend:
         with self._lock:

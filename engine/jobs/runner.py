@@ -110,6 +110,8 @@ def child_main(connection: Connection, loader: str, root: str, job_id: str) -> N
         message: dict[str, Any] = {"result": result.as_dict()}
         with suppress(Exception):  # a figure for next time: a job does not fail by it
             workspace.peaks.measure(job_id, peak_memory())
+            if peak := workspace.peaks.find(job_id):
+                emit(events.JobLog(text=f"Memory: {peak.says()}."))
     except Stopped as stopped:
         message = {"stopped": stopped.how}
     except BaseException as error:

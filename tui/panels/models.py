@@ -15,13 +15,15 @@ from tui.text import cells, clean, one_line, pad
 from tui.widgets.lists import NamedList
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
 
     from tui.state.catalog import CatalogState, ModelView
 
 
 class ModelsPanel(NamedList):
-    """The models of the workspace; the one in use has a mark."""
+    """The models of the workspace; the one in use has a mark, and those in memory say how much they take of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Use"),
@@ -37,12 +39,14 @@ class ModelsPanel(NamedList):
 
     def draw(self, catalog: CatalogState) -> None:
         self.border_title = f"Models {len(catalog.models)}" if catalog.models else "Models"
-        self.show([(item.name, self._entry(item, item.name == catalog.model)) for item in catalog.models])
+        self.show([(item.name, self._entry(item, item.name == catalog.model, catalog.memory.get(item.name))) for item in catalog.models])
 
-    def _entry(self, item: ModelView, used: bool) -> Content:
+    def _entry(self, item: ModelView, used: bool, memory: int | None) -> Content:
         mark = ("● ", "$success") if used else ("  ", "")
         about = f"  {item.kind} {size(item.bytes)}"
-        return Content.assemble(mark, (one_line(item.name, 18), "bold" if used else ""), (about, "$text-muted"))
+        return Content.assemble(
+            mark, (one_line(item.name, 18), "bold" if used else ""), (about, "$text-muted"), (f" ▪{size(memory)}" if memory else "", "$accent")
+        )
 
     def on_option_list_option_selected(self, event: NamedList.OptionSelected) -> None:
         event.stop()
@@ -75,9 +79,10 @@ class ModelDetail(VerticalScroll):
     def compose(self) -> ComposeResult:
         yield Static(id="model-facts", markup=False)
 
-    def draw(self, model: ModelView, used: bool) -> None:
+    def draw(self, model: ModelView, used: bool, memory: Sequence[tuple[str, str]] = ()) -> None:
+        """``memory``: what it needs of it, where that is known."""
         self.name_shown = model.name
-        lines = model.lines()
+        lines = [*model.lines(), *memory]
         width = min(26, max(cells(name) for name, _ in lines) + 2)
         parts: list[Content | tuple[str, str] | str] = [
             (clean(model.name), "bold"), ("   in use\n\n" if used else "\n\n", "$success"),

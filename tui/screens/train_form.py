@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -13,7 +14,7 @@ from textual.widgets import Button, Input, Select, Static, Switch
 from tui.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from textual.app import ComposeResult
     from textual.widget import Widget
@@ -27,8 +28,17 @@ class TrainForm(ModalScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')", "Cancel"), Binding("ctrl+s", "start", "Start")]
 
-    def __init__(self, command: type[Command], fields: Sequence[FieldView], names: Mapping[str, list[str]], given: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: type[Command],
+        fields: Sequence[FieldView],
+        names: Mapping[str, list[str]],
+        given: Mapping[str, str],
+        memory: Callable[[str], Awaitable[str]] | None = None,
+    ) -> None:
+        """``memory`` answers a line with what it will need of it."""
         super().__init__()
+        self._memory = memory
         self._command, self._fields, self._names, self._given = command, fields, names, given
 
     def compose(self) -> ComposeResult:
@@ -42,6 +52,7 @@ class TrainForm(ModalScreen[str]):
                         yield self._input(view)
                         yield Static(Content(view.help), classes="help", markup=False)
             yield Static(id="line", markup=False)
+            yield Static(id="memory", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Start", variant="primary", id="start", compact=True)
                 yield Button("Cancel", id="cancel", compact=True)
@@ -97,6 +108,14 @@ class TrainForm(ModalScreen[str]):
         line, wrong = self._line()
         text = Content.styled(clean(wrong), "$error") if wrong else Content.assemble(("/", "$accent"), clean(line))
         self.query_one("#line", Static).update(text)
+        self.run_worker(self._draw_memory("" if wrong else line), exclusive=True, group="memory")
+
+    async def _draw_memory(self, line: str) -> None:
+        """Once the typing pauses: what the training will need, beside what is free."""
+        await asyncio.sleep(0.2)
+        said = await self._memory(line) if self._memory and line else ""
+        style = "$error" if "does not fit" in said else "$warning" if "tight" in said else "$text-muted"
+        self.query_one("#memory", Static).update(Content.styled(clean(said), style))
 
     def on_input_changed(self) -> None:
         self._draw_line()

@@ -63,6 +63,8 @@ class CatalogState:
     dataset: str = ""
     model: str = ""
     session: str = ""
+    memory: dict[str, int] = field(default_factory=dict)
+    """Bytes of each base that is loaded, by its name."""
     guide: bool = False
     """Whether Bittern's own guide can be asked."""
 
