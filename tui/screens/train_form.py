@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -39,6 +38,7 @@ class TrainForm(ModalScreen[str]):
         """``memory`` answers a line with what it will need of it."""
         super().__init__()
         self._memory = memory
+        self._asked = ""
         self._command, self._fields, self._names, self._given = command, fields, names, given
 
     def compose(self) -> ComposeResult:
@@ -58,6 +58,7 @@ class TrainForm(ModalScreen[str]):
                 yield Button("Cancel", id="cancel", compact=True)
 
     def on_mount(self) -> None:
+        self._pause = self.set_interval(0.2, self._draw_memory, pause=True)
         self._draw_line()
         self.query("#fields Select, #fields Input").first().focus()
 
@@ -108,14 +109,18 @@ class TrainForm(ModalScreen[str]):
         line, wrong = self._line()
         text = Content.styled(clean(wrong), "$error") if wrong else Content.assemble(("/", "$accent"), clean(line))
         self.query_one("#line", Static).update(text)
-        self.run_worker(self._draw_memory("" if wrong else line), exclusive=True, group="memory")
+        self._asked = "" if wrong else line
+        self._pause.reset()
+        self._pause.resume()
 
-    async def _draw_memory(self, line: str) -> None:
+    async def _draw_memory(self) -> None:
         """Once the typing pauses: what the training will need, beside what is free."""
-        await asyncio.sleep(0.2)
-        said = await self._memory(line) if self._memory and line else ""
-        style = "$error" if "does not fit" in said else "$warning" if "tight" in said else "$text-muted"
-        self.query_one("#memory", Static).update(Content.styled(clean(said), style))
+        self._pause.pause()
+        asked = self._asked
+        said = await self._memory(asked) if self._memory and asked else ""
+        if asked == self._asked:
+            style = "$error" if "does not fit" in said else "$warning" if "tight" in said else "$text-muted"
+            self.query_one("#memory", Static).update(Content.styled(clean(said), style))
 
     def on_input_changed(self) -> None:
         self._draw_line()
