@@ -42,7 +42,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("G", "to the end"),
         ),
     ),
-    ("Datasets", (("Enter", "rows"), ("a", "add"), ("u", "use"), ("i", "index"), ("t", "train"), ("Delete", "forget"))),
+    ("Datasets", (("Enter", "rows"), ("a", "add"), ("f", "find on the Hub"), ("u", "use"), ("i", "index"), ("t", "train"), ("Delete", "forget"))),
     (
         "Rows",
         (
@@ -74,6 +74,14 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("c s", "clusters or labels; letters for colours"),
         ),
     ),
-    ("Models", (("Enter", "use"), ("Space", "facts"), ("t", "train"), ("e", "evaluate"), ("a", "pull"))),
+    (
+        "Find",
+        (
+            ("Enter", "search; in the list: bring it"),
+            ("F7 F8 F9", "models or datasets, order, open or gated"),
+            ("c", "its line in the chat box, to give it flags"),
+        ),
+    ),
+    ("Models", (("Enter", "use"), ("Space", "facts"), ("t", "train"), ("e", "evaluate"), ("a", "pull"), ("f", "find on the Hub"))),
     ("Jobs", (("Enter", "curves and log"), ("p", "pause"), ("r", "resume"), ("x", "cancel"), ("u d", "up, down in the queue"))),
 )

@@ -71,6 +71,14 @@ class ShowDetail(Message):
 
 
 @dataclass
+class OpenScreen(Message):
+    """Open one of the whole screens. ``kind`` is a key of ``tui.screens.registry.SCREENS``, ``name`` what it is made with."""
+
+    kind: str
+    name: str = ""
+
+
+@dataclass
 class AskTrain(Message):
     """Open the form for a fine-tuning."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import BitternError
 from tui.screens.registry import SCREENS, screen_for
 from tui.state.view import KINDS, LISTS, WIDE, ViewState
+from tui.text import one_line
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -244,6 +245,19 @@ class Roaming(Base):
         elif kind in SCREENS:
             screen = await self.bridge.call(lambda: screen_for(kind))
             self.push_screen(screen(self.bridge, name))
+
+    async def on_open_screen(self, event: messages.OpenScreen) -> None:
+        await self.open_address(f"{event.kind}:{event.name}")
+
+    def sign_in(self) -> None:
+        """Ask for a token, unseen."""
+        from tui.screens.sign_in import SignInScreen
+
+        def finished(told: str | None) -> None:
+            if told:
+                self.notify(one_line(told, 200), title="login", markup=False)
+
+        self.push_screen(SignInScreen(self.bridge), finished)
 
     async def job_answered(self, job_id: str) -> None:
         """Put a job's answer where its beginning was told, and open the whole screen that it points at, unless the

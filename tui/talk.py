@@ -41,6 +41,13 @@ class Talk:
             if verb in SCREEN_VERBS:
                 await self._screen_verb(verb, rest.strip())
                 return
+            if verb == "login":
+                self._app.parts.box.forget(text)  # it may hold a token
+                self._app.sign_in()
+                return
+            if verb == "find" and not rest.strip():
+                await self._app.open_address("find:models")
+                return
             if verb == "train" and not rest.strip():
                 await self._app.open_train_form()
                 return

@@ -41,6 +41,8 @@ class Hub(http.server.ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    search_waits = 0.0
+    """Seconds before a search is answered."""
 
     def __init__(
         self, files: dict[str, bytes], cut_after: int = 0, lfs: tuple[str, ...] = (), listed: list[dict[str, Any]] | None = None, **about: Any
@@ -116,6 +118,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def search(self) -> None:
         asked = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
         word = asked.get("search", [""])[0].lower()
+        time.sleep(self.server.search_waits)
         found = [item for item in self.server.listed if word in item["id"].lower()]
         return self.say(json.dumps(found[: int(asked.get("limit", ["100"])[0])]).encode())
 

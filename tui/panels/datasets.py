@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from tui.messages import AskSure, AskTrain, FillBox, RunLine, ShowDetail
+from tui.messages import AskSure, AskTrain, FillBox, OpenScreen, RunLine, ShowDetail
 from tui.state.catalog import count
 from tui.text import one_line
 from tui.widgets.lists import NamedList
@@ -22,6 +22,7 @@ class DatasetsPanel(NamedList):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Rows"),
         Binding("a", "add", "Add"),
+        Binding("f", "find", "Find"),
         Binding("u", "use", "Use"),
         Binding("i", "index", "Index"),
         Binding("t", "train", "Train"),
@@ -49,6 +50,9 @@ class DatasetsPanel(NamedList):
 
     def action_add(self) -> None:
         self.post_message(FillBox("/add "))
+
+    def action_find(self) -> None:
+        self.post_message(OpenScreen("find", "datasets"))
 
     def action_use(self) -> None:
         if self.chosen:

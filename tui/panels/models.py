@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.messages import AskTrain, FillBox, RunLine, ShowDetail
+from tui.messages import AskTrain, FillBox, OpenScreen, RunLine, ShowDetail
 from tui.state.catalog import size
 from tui.text import cells, clean, one_line, pad
 from tui.widgets.lists import NamedList
@@ -31,6 +31,7 @@ class ModelsPanel(NamedList):
         Binding("t", "train", "Train"),
         Binding("e", "evaluate", "Evaluate"),
         Binding("a", "pull", "Pull"),
+        Binding("f", "find", "Find"),
     ]
 
     def __init__(self) -> None:
@@ -64,6 +65,9 @@ class ModelsPanel(NamedList):
     def action_evaluate(self) -> None:
         if self.chosen:
             self.post_message(FillBox(f"/evaluate {self.chosen} --on "))
+
+    def action_find(self) -> None:
+        self.post_message(OpenScreen("find", "models"))
 
     def action_pull(self) -> None:
         self.post_message(FillBox("/pull "))

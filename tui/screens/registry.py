@@ -22,6 +22,7 @@ SCREENS: dict[str, str] = {
     "tokens": "tui.screens.tokens:TokensScreen",
     "versus": "tui.screens.versus:VersusScreen",
     "map": "tui.screens.map:MapScreen",
+    "find": "tui.screens.find:FindScreen",
 }
 
 

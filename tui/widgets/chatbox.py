@@ -95,6 +95,11 @@ class ChatBox(TextArea):
         self._history = [*lines, *self._history]
         self._at = len(self._history)
 
+    def forget(self, text: str) -> None:
+        """Do not bring this line back."""
+        self._history = [line for line in self._history if line != text]
+        self._at = len(self._history)
+
     def put(self, text: str) -> None:
         """Replace the text, the cursor after it."""
         self.text = text
