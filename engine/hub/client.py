@@ -42,7 +42,7 @@ def bound(settings: Settings) -> None:
 
     def factory() -> Any:
         client = default_client_factory()
-        client.timeout = httpx.Timeout(settings.hub_stall, connect=10.0)
+        client.timeout = httpx.Timeout(settings.hub_stall + 2, connect=10.0)  # whoever waits gives up first, and says more
         return client
 
     with _prepared:
