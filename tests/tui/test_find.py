@@ -71,14 +71,16 @@ async def test_a_model_is_found_looked_at_and_brought(home: Path, hub: Hub, size
 
 
 async def test_a_slow_hub_holds_nothing_and_no_hub_says_what_to_do(home: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Hub, "search_waits", 20.0)
     async with screen(home) as (app, pilot):
         await app.open_address("find:models")
         shown: FindScreen = await until(lambda: opened(app, FindScreen))
-        await until(lambda: "Searching" in text_of(shown, "#find-told"))
+        await until(lambda: "2 models" in text_of(shown, "#find-told"))
+        monkeypatch.setattr(Hub, "search_waits", 20.0)
+        shown.query_one(Input).value = "nothing"
+        await until(lambda: any("search=nothing" in line for line in hub.asked))
         monkeypatch.setattr(Hub, "search_waits", 0.0)
         shown.query_one(Input).value = "heron"
-        await until(lambda: shown.query_one(NamedList).option_count == 2, 15)
+        await until(lambda: any("search=heron" in line for line in hub.asked) and "2 models" in text_of(shown, "#find-told"), 15)
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         await pilot.press("f8")
         await until(lambda: "does not answer" in text_of(shown, "#find-told"))
