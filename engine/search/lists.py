@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FROM = 150_000
-"""Passages from which there are lists. Up to there every vector is compared, in less than the 30 ms that a question may
-take (measured, see the decision)."""
-READ, SHARE = 40_000, 16
+FROM = 200_000
+"""Passages from which there are lists. Up to there every vector is compared, in no more time than the lists take
+(measured, see the decision)."""
+READ, SHARE = 80_000, 8
 """Passages that a question reads, at least, and the share of all of them (one in so many), whichever is more."""
 FOR_EACH = 100
 """Passages read for each row wanted, at least: a thousand rows lie in more lists than ten."""
