@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
+from engine.commands.forms import read_schema, read_tools
 from engine.commands.speaking import Speaks, current, settings_of, speak
 from engine.errors import BitternError
 from engine.events import CatalogChanged, now
@@ -35,10 +36,14 @@ class Chat(Speaks):
     preset: str = Field("", description="A preset; the conversation keeps it")
     session: str = Field("", description="Which conversation (the current one)")
     choices: list[str] = Field([], description="The answer is one of these texts, to the letter: yes,no,unsure")
+    regex: str = Field("", description="All of the answer matches this regular expression")
+    json_schema: str = Field("", description="The answer is JSON that fits this JSON schema: a file, or the schema itself")
+    tools: str = Field("", description="A JSON file of tools that the model may call; calls are shown, never run")
 
     def run(self, desk: Desk) -> Result:
         sessions = desk.workspace.sessions
         session = current(desk, self.session)
+        schema, tools = read_schema(self.json_schema), read_tools(self.tools)
         if self.preset:
             desk.workspace.presets.get(self.preset)
         with desk.models.turn(self.model) as opened:
@@ -55,7 +60,9 @@ class Chat(Speaks):
             settings = settings_of(desk, session)
             if taken or self.system or self.preset:
                 desk.publish(CatalogChanged(what="sessions", name=session))
-            return speak(desk, opened(), settings, self.sampling(settings, choices=self.choices), question)
+            return speak(
+                desk, opened(), settings, self.sampling(settings, choices=self.choices, regex=self.regex, schema=schema), question, tools=tools
+            )
 
 
 class Regenerate(Speaks):

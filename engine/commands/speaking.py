@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.commands.attached import with_attached
 from engine.commands.base import Desk, Field, Now
+from engine.commands.forms import remarks, value_of
 from engine.commands.thinking import spoken
 from engine.errors import BitternError
 from engine.events import TokenDelta
@@ -17,7 +18,9 @@ from engine.results import Result
 from engine.store.sessions import MessageRecord
 
 if TYPE_CHECKING:
-    from engine.inference.protocol import Backend, Message
+    from collections.abc import Sequence
+
+    from engine.inference.protocol import Backend, Message, Tool
     from engine.store.sessions import SessionTable
 
 KEEP_EVERY = 1.0
@@ -149,7 +152,13 @@ class Kept:
 
 
 def speak(
-    desk: Desk, backend: Backend, settings: dict[str, Any], sampling: Sampling, under: MessageRecord, begun: MessageRecord | None = None
+    desk: Desk,
+    backend: Backend,
+    settings: dict[str, Any],
+    sampling: Sampling,
+    under: MessageRecord,
+    begun: MessageRecord | None = None,
+    tools: Sequence[Tool] = (),
 ) -> Result:
     """Let the model answer the question ``under``, or go on with the answer ``begun``, and keep what it says.
 
@@ -161,7 +170,7 @@ def speak(
     if begun:
         kept.id, kept.text, kept.written = begun.id, begun.text, begun.text
     try:
-        for piece in backend.stream(sent.messages, sampling, desk.cancel):
+        for piece in backend.stream(sent.messages, sampling, desk.cancel, tools):
             kept.take(piece)
             desk.emit(TokenDelta(text=piece))
     except BaseException:
@@ -180,7 +189,11 @@ def speak(
         **told(desk, kept.id or under.id),
         "context": kept.facts.get("context", {}),
     }
-    return Result("", data)
+    if tools:
+        data["calls"] = list(backend.calls)
+    if sampling.schema is not None:
+        data["value"] = value_of(kept.text)
+    return Result(remarks(backend, sampling), data)
 
 
 def told(desk: Desk, message: int) -> dict[str, Any]:

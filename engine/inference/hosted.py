@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.inference.protocol import Facts, Message, Sampling, Usage
+from engine.inference.protocol import Facts, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from engine.inference.llamacpp import LlamaCpp
+    from engine.inference.protocol import Call, Message, Sampling, Tool
     from engine.jobs.context import CancelToken
     from engine.jobs.host import Host
 
@@ -21,6 +22,7 @@ class Hosted:
     def __init__(self, name: str, host: Host, adapter: str = "", version: str = "", note: str = "") -> None:
         """``version`` tells an adapter from an earlier one in the same folder."""
         self.usage = Usage()
+        self.calls: list[Call] = []
         self._name, self._host, self._adapter, self._version = name, host, adapter, version
         self._note = note
         self._facts: Facts | None = None
@@ -38,12 +40,21 @@ class Hosted:
             self._facts = Facts(name=self._name, backend="transformers", adapter=self._adapter, note=self._note, **found)
         return self._facts
 
-    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
+    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = ()) -> Iterator[str]:
         """Pieces of the answer. Raises ``ModelError``."""
-        self.usage = Usage()
-        for item in self._host.stream("stream", cancel, messages=messages, sampling=sampling.as_dict(), adapter=self._adapter, version=self._version):
+        return self._pieces("stream", cancel, sampling, messages=messages, tools=list(tools))
+
+    def complete(self, text: str, sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
+        """How a text goes on. Raises ``ModelError``."""
+        return self._pieces("complete", cancel, sampling, text=text)
+
+    def _pieces(self, method: str, cancel: CancelToken, sampling: Sampling, **values: Any) -> Iterator[str]:
+        self.usage, self.calls = Usage(), []
+        for item in self._host.stream(method, cancel, sampling=sampling.as_dict(), adapter=self._adapter, version=self._version, **values):
             if "usage" in item:
                 self.usage = Usage(**item["usage"])
+            elif "calls" in item:
+                self.calls = item["calls"]
             else:
                 yield item["text"]
 
@@ -60,18 +71,26 @@ class Tuned:
 
     def __init__(self, name: str, base: LlamaCpp, adapter: str) -> None:
         self.usage = Usage()
+        self.calls: list[Call] = []
         self._name, self._base, self._adapter = name, base, adapter
 
     @property
     def facts(self) -> Facts:
         return replace(self._base.facts, name=self._name, adapter=str(self._base.adapters[self._adapter]))
 
-    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
+    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = ()) -> Iterator[str]:
         """Pieces of the answer. Raises ``ModelError``."""
+        return self._with_figures(self._base.stream(messages, sampling, cancel, tools, self._adapter))
+
+    def complete(self, text: str, sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
+        """How a text goes on. Raises ``ModelError``."""
+        return self._with_figures(self._base.complete(text, sampling, cancel, self._adapter))
+
+    def _with_figures(self, pieces: Iterator[str]) -> Iterator[str]:
         try:
-            yield from self._base.stream(messages, sampling, cancel, self._adapter)
+            yield from pieces
         finally:
-            self.usage = self._base.usage
+            self.usage, self.calls = self._base.usage, self._base.calls
 
     def count(self, messages: list[Message]) -> int:
         return self._base.count(messages)

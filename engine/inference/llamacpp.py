@@ -13,17 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 from engine.devices import cores
 from engine.errors import ModelError
+from engine.inference.calls import Calls
+from engine.inference.constraint import grammar
 from engine.inference.guard import neutralise
-from engine.inference.protocol import SMALL, Facts, Message, Sampling, Usage, decoding_rate
+from engine.inference.protocol import SMALL, Facts, Sampling, Usage, decoding_rate
 from engine.inference.thoughts import Thoughts
 from engine.models.gguf_header import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from engine.inference.protocol import Call, Message, Tool
     from engine.jobs.context import CancelToken
     from engine.settings import Settings
     from engine.store.models import ModelRecord
+
+NGRAM = 4
+"""Tokens that must have stood in the prompt before what followed them there is tried again."""
+FAR = 1 << 30
+"""Tokens that the repetition penalty looks back: all of them, as in transformers."""
+Chunks = queue.SimpleQueue[dict[str, Any] | None]
 
 
 class LlamaCpp:
@@ -34,9 +43,11 @@ class LlamaCpp:
         """Load the file, and the adapters (GGUF files by any name); on the ``cpu`` even beside a GPU. Raises ``ModelError``."""
         import xllamacpp
 
-        check(Path(record.gguf), record.name)
+        # A model with no template of its own would be given any other by llama.cpp.
+        self._template = bool(read_header(Path(record.gguf)).template)
         self.adapters = dict(adapters or {})
         self.usage = Usage()
+        self.calls: list[Call] = []
         self._key = secrets.token_urlsafe(24)
         context = min(settings.context, int(record.facts.get("context") or settings.context))
         threads = settings.threads or cores()
@@ -57,6 +68,14 @@ class LlamaCpp:
             parameters.n_gpu_layers = 0
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
         parameters.lora_init_without_apply = True
+        if settings.precise:
+            # Its flash attention and its cache round to 16 bits: enough to turn a near tie.
+            parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        if settings.lookup:
+            parameters.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+            parameters.speculative.ngram_simple.size_n = NGRAM
+            parameters.speculative.ngram_simple.size_m = settings.lookup
         try:
             self._server = xllamacpp.Server(parameters)
         except (RuntimeError, ValueError, OSError) as error:
@@ -64,6 +83,7 @@ class LlamaCpp:
                 f"llama.cpp can't load {record.gguf}: {error}.",
                 "The file may be damaged or too large for the memory: pull it again, or a smaller one.",
             ) from None
+        self._props = self._ask("/props")
         self._facts = Facts(
             name=record.name, backend="llama.cpp", context=context, device=f"CPU, {threads} threads", quantisation=str(record.facts.get("quantisation", "")), small=record.bytes < SMALL,
         )  # fmt: skip
@@ -72,11 +92,28 @@ class LlamaCpp:
     def facts(self) -> Facts:
         return self._facts
 
-    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, adapter: str = "") -> Iterator[str]:
+    def stream(
+        self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = (), adapter: str = ""
+    ) -> Iterator[str]:
         """Pieces of the answer, with one of the adapters or with none. Raises ``ModelError`` when the prompt does not fit."""
-        chunks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        request = {**_request(sampling), "messages": self._readable(messages)}
+        if messages[-1]["role"] == "assistant":
+            # llama.cpp goes on with it; a template that would begin with thoughts must not.
+            request["chat_template_kwargs"] = {"enable_thinking": False}
+        if tools:
+            if not self._props["chat_template_caps"]["supports_tools"]:
+                raise no_tools(self._facts.name)
+            request["tools"] = list(tools)
+        return self._decode(self._server.handle_chat_completions, request, cancel, adapter)
+
+    def complete(self, text: str, sampling: Sampling, cancel: CancelToken, adapter: str = "") -> Iterator[str]:
+        """How a text goes on. Raises ``ModelError`` when it does not fit."""
+        return self._decode(self._server.handle_completions, {**_request(sampling), "prompt": text}, cancel, adapter)
+
+    def _decode(self, handle: Callable[..., Any], request: dict[str, Any], cancel: CancelToken, adapter: str) -> Iterator[str]:
+        chunks: Chunks = queue.SimpleQueue()
         gone = threading.Event()
-        self.usage = Usage()
+        self.usage, self.calls = Usage(), []
 
         def hear(chunk: dict[str, Any]) -> bool:
             chunks.put(chunk)
@@ -84,7 +121,7 @@ class LlamaCpp:
 
         def decode() -> None:
             try:
-                self._server.handle_chat_completions({**_request(messages, sampling), "lora": self._scales(adapter)}, hear)
+                handle({**request, "lora": self._scales(adapter)}, hear)
             except Exception as error:
                 chunks.put({"error": {"message": str(error)}})
             finally:
@@ -101,40 +138,48 @@ class LlamaCpp:
         if cancel.asked:
             self.usage.finish = "cancel"
 
-    def _pieces(self, chunks: queue.SimpleQueue[dict[str, Any] | None], began: float) -> Iterator[str]:
-        usage, thoughts = self.usage, Thoughts()
+    def _pieces(self, chunks: Chunks, began: float) -> Iterator[str]:
+        usage, calls, thoughts = self.usage, Calls(), Thoughts()
         while (chunk := chunks.get()) is not None:
             if error := chunk.get("error"):
                 raise _explain(error, self._facts)
             for choice in chunk.get("choices", []):
-                if text := thoughts.take(choice.get("delta", {})):
+                delta = choice.get("delta") or {"content": choice.get("text")}
+                calls.take(delta.get("tool_calls"))
+                if text := thoughts.take(delta):
                     usage.first_token = usage.first_token or time.monotonic() - began
                     usage.completion_tokens += 1
                     usage.rate = decoding_rate(usage.completion_tokens, time.monotonic() - began - usage.first_token)
                     yield text
                 if choice.get("finish_reason"):
-                    usage.finish = choice["finish_reason"]
+                    usage.finish = "length" if choice["finish_reason"] == "length" else "stop"
             if timings := chunk.get("timings"):
                 usage.prompt_tokens = timings["cache_n"] + timings["prompt_n"]
                 usage.cached = timings["cache_n"]
                 usage.completion_tokens = timings["predicted_n"]
+        self.calls = calls.found()
 
     def _scales(self, adapter: str) -> list[dict[str, float]]:
         return [{"id": number, "scale": float(name == adapter)} for number, name in enumerate(self.adapters)]
 
     def count(self, messages: list[Message]) -> int:
         """Tokens of the conversation, by the model's own template and tokenizer."""
-        prompt = self._post("/apply-template", {"messages": _safe(messages)})["prompt"]
-        return len(self._post("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})["tokens"])
+        prompt = self._ask("/apply-template", {"messages": self._readable(messages)})["prompt"]
+        return len(self._ask("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})["tokens"])
 
     def close(self) -> None:
         """Free the model."""
         self._server = None
 
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _readable(self, messages: list[Message]) -> list[Message]:
+        if not self._template:
+            raise no_template(self._facts.name)
+        return [neutral(message) for message in messages]
+
+    def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 (our own loopback port)
             self._server.listening_address + path,
-            json.dumps(body).encode(),
+            None if body is None else json.dumps(body).encode(),
             {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
@@ -145,33 +190,31 @@ class LlamaCpp:
 def check(path: Path, name: str) -> None:
     """Raises ``ModelError`` for a damaged file, and for a model without a chat template: llama.cpp would take any other."""
     if not read_header(path).template:
-        raise ModelError(
-            f"{name} has no chat template, so it can't chat.", f"Use an instruction-tuned model, or a GGUF that has its template inside: {path}"
-        )
+        raise no_template(name)
 
 
-def _request(messages: list[Message], sampling: Sampling) -> dict[str, Any]:
+def _request(sampling: Sampling) -> dict[str, Any]:
     request: dict[str, Any] = {
-        "messages": _safe(messages), "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True,
+        "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True,
         "max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k,
-        "min_p": sampling.min_p, "repeat_penalty": sampling.repetition_penalty,
+        "min_p": sampling.min_p, "repeat_penalty": sampling.repetition_penalty, "repeat_last_n": FAR,
+        "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
     }  # fmt: skip
-    if messages[-1]["role"] == "assistant":
-        # llama.cpp goes on with it; a template that would begin with thoughts must not.
-        request["chat_template_kwargs"] = {"enable_thinking": False}
     if sampling.seed is not None:
         request["seed"] = sampling.seed
-    if sampling.choices:
-        # A GBNF literal escapes as JSON does.
-        request["grammar"] = "root ::= " + " | ".join(json.dumps(choice, ensure_ascii=False) for choice in sampling.choices)
+    if lark := grammar(sampling):
+        request["grammar"] = f"%llguidance {{}}\n{lark}"
     if sampling.stop:
         request["stop"] = list(sampling.stop)
     return request
 
 
-def _safe(messages: list[Message]) -> list[Message]:
-    """The template is applied as text, so a control token inside a message would act: it is broken up."""
-    return [{"role": message["role"], "content": neutralise(message["content"])} for message in messages]
+def neutral(message: Message) -> Message:
+    """The message with its texts made harmless: the template is applied as text, so a control token inside would act."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return {**message, "content": neutralise(content)}
+    return {**message, "content": [{**part, "text": neutralise(part["text"])} if part["type"] == "text" else part for part in content]}
 
 
 def _explain(error: dict[str, Any], facts: Facts) -> ModelError:
@@ -185,3 +228,16 @@ def too_long(name: str, tokens: int, context: int) -> ModelError:
     return ModelError(
         f"That is {tokens} tokens, and {name} reads at most {context}.", "Shorten it, start afresh with `clear`, or raise BITTERN_CONTEXT."
     )
+
+
+def no_template(name: str) -> ModelError:
+    """A base model: it goes on with a text, and knows no turns."""
+    return ModelError(
+        f"{name} has no chat template, so it can't chat.",
+        "It can go on with a text: complete TEXT. To chat, use an instruction-tuned model, or add chat_template.jinja to its folder.",
+    )
+
+
+def no_tools(name: str) -> ModelError:
+    """A template that leaves tools out: the model would never hear of them."""
+    return ModelError(f"{name} can't call tools: its chat template knows none.", "Use a model that was tuned for them, or ask without --tools.")

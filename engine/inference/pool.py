@@ -120,7 +120,7 @@ class ModelPool:
             if models.find(chosen) is None:
                 raise NotFound("There is no chat model yet.", "`setup` brings the starter; `pull` brings another.")
         record = models.get(chosen)
-        if record.kind not in ("chat", "adapter"):
+        if record.kind not in ("chat", "adapter", "endpoint"):
             raise ModelError(
                 f"“{record.name}” is an {record.kind}: it can't chat."
                 if record.kind == "encoder"
@@ -141,7 +141,7 @@ class ModelPool:
                 raise
             return False
         base = self._workspace.models.get(record.base) if record.base else record
-        return base.bytes >= SMALL
+        return base.kind == "endpoint" or base.bytes >= SMALL
 
     def loaded(self) -> list[Held]:
         """What is in memory, the least recently used first. Never waits for a load."""
@@ -202,6 +202,8 @@ class ModelPool:
         with self._lock:
             base = self._workspace.models.get(record.base) if record.base else None
             note = ""
+            if engine_of(record, base) == "endpoint":
+                return self._endpoint(record)
             if engine_of(record, base) == "llamacpp":
                 if base is None:
                     return self._llamacpp(record)
@@ -216,6 +218,12 @@ class ModelPool:
                 note = note or f"not through llama.cpp: {cannot(record, base) or 'transformers was chosen'}"
             # An adapter trained again under its name is another adapter.
             return Hosted(record.name, self._host(base or record, folder), str(adapter or ""), record.created if adapter else "", note)
+
+    def _endpoint(self, record: ModelRecord) -> Backend:
+        """Nothing is loaded for it, so it is no one's turn to go."""
+        from engine.inference.endpoint import Endpoint
+
+        return Endpoint(record, self._workspace.settings)
 
     def _llamacpp(self, record: ModelRecord, wanted: Mapping[str, Path] | None = None) -> LlamaCpp:
         """The base in llama.cpp with at least the ``wanted`` adapters beside it: it is loaded again only where one of
@@ -262,7 +270,7 @@ class ModelPool:
         settings = self._workspace.settings
         config = {
             "name": base.name, "folder": str(folder), "context": settings.context, "threads": settings.threads, "device": choice.device,
-            "dtype": choice.dtype,
+            "dtype": "float32" if settings.precise and choice.dtype == "auto" else choice.dtype,
         }  # fmt: skip
         inside = not self.hosted or settings.runner == "thread"
         host = Host("engine.inference.torch_model:TorchModel", config, self._workspace.paths.logs / "model.log", inside=inside)

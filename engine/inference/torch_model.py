@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from engine.devices import bf16_pays, set_torch_threads
 from engine.errors import ModelError
-from engine.inference.llamacpp import too_long
-from engine.inference.protocol import SMALL, decoding_rate
+from engine.inference.calls import OPEN, parse
+from engine.inference.constraint import Constraint, grammar
+from engine.inference.llamacpp import no_template, no_tools, too_long
+from engine.inference.protocol import SMALL, Sampling, decoding_rate
+from engine.inference.stops import Stops
+from engine.jobs.context import CancelToken
 from engine.models.load import attach, checked_device, load_causal, load_quantised
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from engine.jobs.context import CancelToken
+    from engine.inference.protocol import Message, Tool
 
 
 class TorchModel:
@@ -37,6 +41,8 @@ class TorchModel:
         self._dtype = chosen
         longest = getattr(self._model.config, "max_position_embeddings", None) or context
         self._context = min(context, longest)
+        self._ends = _ends(self._model, self._tokenizer)
+        self._constraint: Constraint | None = None
         self._adapters: dict[str, str] = {}
         self._active = ""
         self._cache: Any = None
@@ -47,31 +53,67 @@ class TorchModel:
         small = sum(parameter.nbytes for parameter in self._model.parameters()) < SMALL
         return {"small": small, "context": self._context, "device": self._device, "quantisation": self._dtype}
 
-    def count(self, messages: list[dict[str, str]], cancel: CancelToken) -> int:  # noqa: ARG002
+    def count(self, messages: list[Message], cancel: CancelToken) -> int:  # noqa: ARG002
         return len(self._encode(messages)["input_ids"][0])
 
     def stream(
-        self, messages: list[dict[str, str]], sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken
+        self, messages: list[Message], sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken, tools: list[Tool] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """``{"text"}`` pieces, then ``{"usage"}``. ``adapter`` is a PEFT folder, or empty for the base alone."""
+        """``{"text"}`` pieces, then ``{"usage"}`` and ``{"calls"}``. ``adapter`` is a PEFT folder, or empty for the base alone."""
+        asked = Sampling.from_dict(sampling)
+        if not tools:
+            yield from self._answer(self._encode(messages), asked, adapter, version, cancel)
+            return
+        encoded = self._encode(messages, tools)
+        written, shown = "", Stops((OPEN, *self._tokenizer.all_special_tokens))
+        for item in self._answer(encoded, asked, adapter, version, cancel, special=True):
+            written += item.get("text", "")
+            # An answer that begins as JSON may be a call: it is known at the end.
+            if "text" not in item:
+                yield item
+            elif not written.lstrip().startswith(("{", "[")) and (text := shown.take(item["text"])):
+                yield {"text": text}
+        said, calls = parse(self._tokenizer, written, self._tokenizer.decode(encoded["input_ids"][0]))
+        if written.lstrip().startswith(("{", "[")):
+            yield {"text": Stops(self._tokenizer.all_special_tokens).take(said)}
+        elif not calls:
+            yield {"text": shown.rest()}
+        yield {"calls": calls}
+
+    def complete(self, text: str, sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken) -> Iterator[dict[str, Any]]:
+        """Like :meth:`stream`, for a text with no template."""
+        encoded = self._tokenizer(text, return_tensors="pt", return_token_type_ids=False).to(self._device)
+        if not encoded["input_ids"].shape[1]:
+            raise ModelError("There is nothing to go on with.", "Give the beginning of a text.")
+        yield from self._answer(encoded, Sampling.from_dict(sampling), adapter, version, cancel)
+
+    def _answer(
+        self, encoded: Any, sampling: Sampling, adapter: str, version: str, cancel: CancelToken, *, special: bool = False
+    ) -> Iterator[dict[str, Any]]:
         import torch
         from transformers import TextIteratorStreamer
 
-        encoded = self._encode(messages)
         ids = encoded["input_ids"][0].tolist()
         if len(ids) >= self._context:
             raise too_long(self._name, len(ids), self._context)
+        chosen = self._how(sampling, len(ids))
         reused = self._switch(adapter, version, ids)
-        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=not special)
+        stops = Stops(sampling.stop)
+        ended = CancelToken()
         failed: list[BaseException] = []
         out: list[Any] = []
 
         def generate() -> None:
             try:
-                if sampling.get("seed") is not None:
-                    torch.manual_seed(sampling["seed"])
+                if sampling.seed is not None:
+                    torch.manual_seed(sampling.seed)
                 with torch.inference_mode():
-                    out.append(self._generate(encoded, streamer, sampling, cancel))
+                    out.append(
+                        self._model.generate(
+                            **encoded, **chosen, streamer=streamer, past_key_values=self._cache, stopping_criteria=[_stop(cancel, ended)]
+                        )
+                    )
             except BaseException as error:
                 # generate() does not end its streamer when it raises: without this the reader waits for ever.
                 failed.append(error)
@@ -82,10 +124,14 @@ class TorchModel:
         thread = threading.Thread(target=generate, daemon=True)
         thread.start()
         try:
-            for text in streamer:
-                if text:
+            for piece in streamer:
+                if text := stops.take(piece):
                     first = first or time.monotonic() - began
                     yield {"text": text}
+                if stops.hit:
+                    ended.ask("cancel")
+            if text := stops.rest():
+                yield {"text": text}
         except GeneratorExit:
             # The reader left: the thread must not go on with the cache that the next call will use.
             cancel.ask("cancel")
@@ -95,16 +141,23 @@ class TorchModel:
         if failed:
             self._cache = None
             raise ModelError(f"{self._name} failed: {failed[0]}", "Try again; a shorter conversation needs less memory.") from failed[0]
-        yield {"usage": self._usage(out[0][0].tolist(), len(ids), reused, first, time.monotonic() - began, cancel)}
+        usage = self._usage(out[0][0].tolist(), len(ids), time.monotonic() - began - first)
+        finish = "cancel" if cancel.asked else "stop" if stops.hit else usage["finish"]
+        yield {"usage": {**usage, "cached": reused, "first_token": first, "finish": finish}}
 
-    def _encode(self, messages: list[dict[str, str]]) -> Any:
+    def _encode(self, messages: list[Message], tools: list[Tool] | None = None) -> Any:
         if self._tokenizer.chat_template is None:
-            raise ModelError(
-                f"{self._name} has no chat template, so it can't chat.", "Use an instruction-tuned model, or add chat_template.jinja to its folder."
-            )
+            raise no_template(self._name)
+        if tools and "tools" not in self._tokenizer.get_chat_template(tools=tools):
+            raise no_tools(self._name)
         going_on = messages[-1]["role"] == "assistant"
         encoded = self._tokenizer.apply_chat_template(
-            messages, add_generation_prompt=not going_on, continue_final_message=going_on, return_tensors="pt", sanitize_control_tokens=True
+            messages,
+            tools=tools,
+            add_generation_prompt=not going_on,
+            continue_final_message=going_on,
+            return_tensors="pt",
+            sanitize_control_tokens=True,
         )
         return encoded.to(self._device)
 
@@ -145,44 +198,48 @@ class TorchModel:
             else:
                 self._model.base_model.disable_adapter_layers()
 
-    def _generate(self, encoded: Any, streamer: Any, sampling: dict[str, Any], cancel: CancelToken) -> Any:
-        import torch
-        from transformers import StoppingCriteria
+    def _how(self, sampling: Sampling, prompt: int) -> dict[str, Any]:
+        """The keywords of ``generate``. Raises ``ModelError`` for a form that can't be followed."""
+        warm = sampling.temperature > 0
+        how: dict[str, Any] = {
+            "do_sample": warm, "max_new_tokens": max(1, min(sampling.max_tokens, self._context - prompt)),
+            "repetition_penalty": sampling.repetition_penalty, "pad_token_id": self._tokenizer.pad_token_id, "eos_token_id": self._ends,
+        }  # fmt: skip
+        if warm:
+            how |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k, "min_p": sampling.min_p or None}
+        if sampling.stop:
+            how |= {"stop_strings": list(sampling.stop), "tokenizer": self._tokenizer}
+        if lark := grammar(sampling):
+            width = self._model.get_output_embeddings().weight.shape[0]
+            self._constraint = self._constraint or Constraint(self._tokenizer, width, self._ends)
+            how["logits_processor"] = [self._constraint.processor(lark, prompt)]
+        elif sampling.lookup:
+            how["prompt_lookup_num_tokens"] = sampling.lookup
+        return how
 
-        class Stop(StoppingCriteria):  # type: ignore[misc]
-            def __call__(self, input_ids: Any, scores: Any, **values: Any) -> Any:  # noqa: ARG002
-                return torch.full((input_ids.shape[0],), cancel.asked, device=input_ids.device, dtype=torch.bool)
-
-        room = self._context - encoded["input_ids"].shape[1]
-        warm = sampling["temperature"] > 0
-        chosen = (
-            {"temperature": sampling["temperature"], "top_p": sampling["top_p"], "top_k": sampling["top_k"], "min_p": sampling["min_p"] or None}
-            if warm
-            else {}
-        )
-        if sampling["choices"]:
-            chosen["prefix_allowed_tokens_fn"] = self._only(sampling["choices"], encoded["input_ids"].shape[1])
-        more = {"stop_strings": sampling["stop"], "tokenizer": self._tokenizer} if sampling["stop"] else {}
-        return self._model.generate(
-            **encoded, past_key_values=self._cache, streamer=streamer, stopping_criteria=[Stop()], do_sample=warm,
-            max_new_tokens=max(1, min(sampling["max_tokens"], room)), repetition_penalty=sampling["repetition_penalty"],
-            pad_token_id=self._tokenizer.pad_token_id, **chosen, **more,
-        )  # fmt: skip
-
-    def _only(self, choices: list[str], prompt: int) -> Callable[[int, Any], list[int]]:
-        """For ``generate``: the tokens that may follow, so that the answer is one of ``choices`` and then ends."""
-        end = self._tokenizer.eos_token_id
-        allowed = [[*self._tokenizer(choice, add_special_tokens=False)["input_ids"], end] for choice in choices]
-
-        def following(batch: int, ids: Any) -> list[int]:  # noqa: ARG001
-            said = ids[prompt:].tolist()
-            return [choice[len(said)] for choice in allowed if len(choice) > len(said) and choice[: len(said)] == said] or [end]
-
-        return following
-
-    def _usage(self, tokens: list[int], prompt: int, reused: int, first: float, took: float, cancel: CancelToken) -> dict[str, Any]:
+    def _usage(self, tokens: list[int], prompt: int, decoding: float) -> dict[str, Any]:
         self._cached = (self._active, tokens[: self._cache.get_seq_length()])
         made = len(tokens) - prompt
-        finish = "cancel" if cancel.asked else "stop" if tokens and tokens[-1] == self._tokenizer.eos_token_id else "length"
-        rate = decoding_rate(made, took - first)
-        return {"prompt_tokens": prompt, "cached": reused, "completion_tokens": made, "first_token": first, "rate": rate, "finish": finish}
+        return {
+            "prompt_tokens": prompt, "completion_tokens": made, "rate": decoding_rate(made, decoding),
+            "finish": "stop" if tokens and tokens[-1] in self._ends else "length",
+        }  # fmt: skip
+
+
+def _ends(model: Any, tokenizer: Any) -> list[int]:
+    """The ids that end an answer: the tokenizer's, and those that the model's generation config adds."""
+    more = model.generation_config.eos_token_id
+    found = [tokenizer.eos_token_id, *(more if isinstance(more, list) else [more])]
+    return sorted({token for token in found if token is not None})
+
+
+def _stop(*tokens: CancelToken) -> Any:
+    """A ``StoppingCriteria`` that ends when any of these is asked."""
+    import torch
+    from transformers import StoppingCriteria
+
+    class Stop(StoppingCriteria):  # type: ignore[misc]
+        def __call__(self, input_ids: Any, scores: Any, **values: Any) -> Any:  # noqa: ARG002
+            return torch.full((input_ids.shape[0],), any(token.asked for token in tokens), device=input_ids.device, dtype=torch.bool)
+
+    return Stop()

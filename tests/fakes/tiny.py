@@ -46,3 +46,17 @@ def chat_model(folder: Path, *, seed: int = 0) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def talkative(folder: Path) -> Path:
+    """Make the tiny model's random weights larger, so that what it says changes from token to token, in plain letters."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights = {name: weight * (6 if weight.dim() == 2 else 1) for name, weight in weights.items()}
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    for piece, number in vocabulary.items():
+        if not (len(piece) == 1 and piece.isascii()):
+            weights["model.embed_tokens.weight"][number] *= 0.01
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder

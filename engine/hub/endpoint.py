@@ -1,0 +1,153 @@
+"""A server that speaks OpenAI's protocol (TGI, vLLM, Ollama, llama.cpp, ``transformers serve``), through ``InferenceClient``."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from engine.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE = 60.0
+"""Seconds without a byte before a server counts as dead."""
+
+
+class Server:
+    """One server. Every method raises ``ModelError`` that says what is wrong and what to do; never the key."""
+
+    def __init__(self, name: str, url: str, key: str) -> None:
+        from huggingface_hub.utils import httpx
+
+        self._name, self._url, self._key = name, url, key
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # A session of its own: the shared one refuses every address while the Hub is switched off.
+        self._session = httpx.Client(timeout=PATIENCE)
+
+    def models(self) -> list[dict[str, Any]]:
+        """What ``/v1/models`` lists: at least ``id`` each."""
+        try:
+            answer = self._session.get(f"{base(self._url)}/models", headers=self._headers, timeout=10)
+            answer.raise_for_status()
+            found = answer.json().get("data", [])
+        except Exception as error:
+            raise self._explain(error, "") from None
+        return [model for model in found if isinstance(model, dict) and model.get("id")]
+
+    def chat(self, request: dict[str, Any], model: str) -> Iterator[dict[str, Any]]:
+        """The chunks of a streamed answer, as dictionaries. Closing the iterator closes the connection."""
+        client = _client(self._session, base(self._url), self._key)
+        try:
+            for chunk in client.chat_completion(model=model, stream=True, **request):
+                yield json.loads(json.dumps(chunk, default=dict))
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            raise self._explain(error, model) from None
+        finally:
+            client.close()
+
+    def complete(self, request: dict[str, Any], model: str) -> Iterator[dict[str, Any]]:
+        """The same for ``/v1/completions``, which the client has no method for."""
+        body = {**request, "model": model, "stream": True}
+        try:
+            with self._session.stream("POST", f"{base(self._url)}/completions", json=body, headers=self._headers) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                answer.raise_for_status()
+                for line in answer.iter_lines():
+                    if line.startswith("data:") and line[5:].strip() not in ("", "[DONE]"):
+                        yield json.loads(line[5:])
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            raise self._explain(error, model) from None
+
+    def hang_up(self) -> None:
+        """End what is under way, from any thread; the server is of no more use afterwards."""
+        self._session.close()
+
+    def _explain(self, error: Exception, model: str) -> ModelError:
+        status = getattr(getattr(error, "response", None), "status_code", 0)
+        said = _said(error)
+        hints = {
+            401: ("refuses the key", "Set the right key: connect it again with --key-env or --key-from-keyring."),
+            403: ("refuses the key", "This key may not use it: connect it again with another."),
+            404: (f"has no model “{model}”" if model else "has nothing there", "Look at what it serves: connect it again, without --model."),
+            429: ("says that it is asked too often", "Wait a little, then try again."),
+        }
+        if status in hints:
+            what, hint = hints[status]
+            return ModelError(f"{self._name} ({self._url}) {what}{said}.", hint)
+        if status >= 500:
+            return ModelError(f"{self._name} ({self._url}) failed: status {status}{said}.", "Look at the server's own log, or try again.")
+        if status:
+            return ModelError(f"{self._name} ({self._url}) refuses the request: status {status}{said}.", "It may not know an option: leave it out.")
+        kind = type(error).__name__
+        if "Timeout" in kind:
+            return ModelError(
+                f"{self._name} ({self._url}) does not answer: nothing came for {PATIENCE:.0f} s.", "It may be loading or busy: try again."
+            )
+        if kind in ("ConnectError", "ConnectionError", "ConnectionRefusedError", "OfflineModeIsEnabled"):
+            return ModelError(f"{self._name} can't be reached at {self._url}.", "Start the server, or connect it again with the right address.")
+        return ModelError(f"{self._name} ({self._url}) broke off in the middle: {kind}.", "Try again; what was said so far is kept.")
+
+
+def _client(session: Any, url: str, key: str) -> Any:
+    """An ``InferenceClient`` that posts through ``session``. It is never without a key: it would send the Hub's own token to
+    a stranger."""
+    from huggingface_hub import InferenceClient
+    from huggingface_hub.utils import hf_raise_for_status
+
+    class Client(InferenceClient):  # type: ignore[misc]
+        def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:  # noqa: ARG002 (a chat is always streamed here)
+            sent = session.stream("POST", request_parameters.url, json=request_parameters.json, headers=request_parameters.headers)
+            response = self.exit_stack.enter_context(sent)
+            hf_raise_for_status(response)
+            return response.iter_lines()
+
+    return Client(base_url=url, api_key=key or "none", timeout=PATIENCE)
+
+
+def base(url: str) -> str:
+    """The address that ends in ``/v1``."""
+    url = url.rstrip("/")
+    return url if urlsplit(url).path.rstrip("/").endswith("/v1") else f"{url}/v1"
+
+
+def _said(error: Exception) -> str:
+    """What the server gave as its reason, on one short line."""
+    response = getattr(error, "response", None)
+    try:
+        body = response.json() if response is not None else {}
+        told = body.get("error", body) if isinstance(body, dict) else {}
+        text = told.get("message", "") if isinstance(told, dict) else str(told)
+    except Exception:
+        return ""
+    line = " ".join(str(text).split())[:200].rstrip(".")
+    return f": {line}" if line.isprintable() and line else ""
+
+
+def key_of(env: str, keyring_entry: str) -> str:
+    """The key behind a record: an environment variable's, or the keyring's. Raises ``ModelError`` where it is missing."""
+    if env:
+        if key := os.environ.get(env, ""):
+            return key
+        raise ModelError(f"The key is meant to be in the environment variable {env}, which is empty.", f"Set it: export {env}=…")
+    if keyring_entry:
+        if key := keyring().get_password("bittern", keyring_entry):
+            return str(key)
+        raise ModelError(f"The keyring has no key called “{keyring_entry}”.", f"Keep it there: keyring set bittern {keyring_entry}")
+    return ""
+
+
+def keyring() -> Any:
+    """The ``keyring`` library. Raises ``ModelError`` where it is not installed or there is no keyring."""
+    try:
+        import keyring as library
+    except ImportError:
+        raise ModelError("Keys in the keyring need the keyring library.", "pip install 'bittern[keyring]', or use --key-env.") from None
+    return library

@@ -1,0 +1,177 @@
+"""A model behind a server's door: the Protocol over OpenAI's chat completions."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import queue
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ModelError
+from engine.hub.endpoint import Server, key_of
+from engine.inference.calls import Calls
+from engine.inference.constraint import grammar
+from engine.inference.protocol import Facts, Usage, decoding_rate
+from engine.inference.stops import Stops
+from engine.inference.thoughts import Thoughts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from engine.inference.protocol import Call, Message, Sampling, Tool
+    from engine.jobs.context import CancelToken
+    from engine.settings import Settings
+    from engine.store.models import ModelRecord
+
+BYTES_A_TOKEN = 3
+"""A careful guess: a server has no common way to count tokens, and too few would overrun its window."""
+
+
+class Endpoint:
+    """A served model. Nothing is loaded here; the server keeps the prefix of a conversation, if it does."""
+
+    def __init__(self, record: ModelRecord, settings: Settings) -> None:
+        """Raises ``ModelError`` where the key is missing."""
+        facts = record.facts
+        self.usage = Usage()
+        self.calls: list[Call] = []
+        self._model = str(facts["model"])
+        self._key = key_of(str(facts.get("key_env", "")), str(facts.get("keyring", "")))
+        self._facts = Facts(record.name, "endpoint", int(facts.get("context") or settings.context), str(facts["url"]), sees=True)
+
+    @property
+    def facts(self) -> Facts:
+        return self._facts
+
+    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = ()) -> Iterator[str]:
+        """Pieces of the answer. Raises ``ModelError``."""
+        grammar(sampling)  # Says what can't be followed before anything is sent.
+        request = {**_request(sampling), "messages": [_sent(message) for message in messages], "stream_options": {"include_usage": True}}
+        if tools:
+            request["tools"] = list(tools)
+        return self._pieces(lambda server: server.chat(request, self._model), sampling, cancel)
+
+    def complete(self, text: str, sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
+        """How a text goes on. Raises ``ModelError``."""
+        request = _request(sampling)
+        body = {**request.pop("extra_body"), **request, "prompt": text}
+        return self._pieces(lambda server: server.complete(body, self._model), sampling, cancel)
+
+    def _pieces(self, ask: Callable[[Server], Iterator[dict[str, Any]]], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
+        usage = self.usage = Usage()
+        stops, calls, thoughts = Stops(sampling.stop), Calls(), Thoughts()
+        self.calls = []
+        began = time.monotonic()
+        server = Server(self._facts.name, self._facts.device, self._key)
+        for chunk in _heard(server, ask(server), cancel):
+            for choice in chunk.get("choices") or []:
+                delta = choice.get("delta") or {"content": choice.get("text")}
+                calls.take(delta.get("tool_calls"))
+                if text := stops.take(thoughts.take(delta)):
+                    usage.first_token = usage.first_token or time.monotonic() - began
+                    usage.completion_tokens += 1
+                    usage.rate = decoding_rate(usage.completion_tokens, time.monotonic() - began - usage.first_token)
+                    yield text
+                if choice.get("finish_reason"):
+                    usage.finish = "length" if choice["finish_reason"] == "length" else "stop"
+            if told := chunk.get("usage"):
+                usage.prompt_tokens = told.get("prompt_tokens") or 0
+                usage.completion_tokens = told.get("completion_tokens") or usage.completion_tokens
+                usage.cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+            if stops.hit:
+                usage.finish = "stop"
+                break
+        if rest := stops.rest():
+            yield rest
+        self.calls = calls.found()
+        usage.finish = "cancel" if cancel.asked else usage.finish or "stop"
+
+    def count(self, messages: list[Message]) -> int:
+        """Tokens of the conversation, by a careful guess."""
+        return sum(8 + len(str(message.get("content") or "").encode()) // BYTES_A_TOKEN for message in messages)
+
+    def close(self) -> None:
+        """Nothing is held here."""
+
+
+def _heard(server: Server, chunks: Iterator[dict[str, Any]], cancel: CancelToken) -> Iterator[dict[str, Any]]:
+    """The chunks, read by a thread of its own: a cancel is heard while the server says nothing."""
+    heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    gone = threading.Event()
+
+    def read() -> None:
+        try:
+            for chunk in chunks:
+                heard.put(chunk)
+                if gone.is_set():
+                    break
+            heard.put(None)
+        except BaseException as error:
+            heard.put(error)
+        finally:
+            chunks.close()  # type: ignore[attr-defined]
+
+    threading.Thread(target=read, name="endpoint", daemon=True).start()
+    try:
+        while not cancel.asked:
+            with suppress(queue.Empty):
+                found = heard.get(timeout=0.1)
+                if found is None:
+                    return
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+    finally:
+        gone.set()
+        server.hang_up()
+
+
+def _request(sampling: Sampling) -> dict[str, Any]:
+    """The request in OpenAI's words; what only some servers know goes along as they call it."""
+    more: dict[str, Any] = {}
+    if sampling.top_k:
+        more["top_k"] = sampling.top_k
+    if sampling.min_p:
+        more["min_p"] = sampling.min_p
+    if sampling.repetition_penalty != 1:
+        # vLLM and TGI, llama.cpp, each by its name.
+        more |= {"repetition_penalty": sampling.repetition_penalty, "repeat_penalty": sampling.repetition_penalty}
+    if sampling.regex or sampling.choices:
+        regex = sampling.regex or "|".join(_literal(choice) for choice in sampling.choices)
+        more |= {"guided_regex": regex, "grammar": f"%llguidance {{}}\n{grammar(sampling)}"}
+    request: dict[str, Any] = {
+        "max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p, "extra_body": more,
+    }  # fmt: skip
+    if sampling.seed is not None:
+        request["seed"] = sampling.seed
+    if sampling.stop:
+        request["stop"] = list(sampling.stop)
+    if sampling.schema is not None:
+        request["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": sampling.schema, "strict": True}}
+    return request
+
+
+def _literal(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in r"\.^$*+?{}[]|()/" else sign for sign in text)
+
+
+def _sent(message: Message) -> Message:
+    """A message as servers take it: pictures inside as data."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": [_picture(part["image"]) if part["type"] == "image" else part for part in content]}
+
+
+def _picture(image: str) -> dict[str, Any]:
+    if not image.startswith("data:"):
+        try:
+            data = base64.b64encode(Path(image).read_bytes()).decode()
+        except OSError as error:
+            raise ModelError(f"The picture {image} can't be read: {error.strerror}.", "Give a picture's file.") from None
+        image = f"data:{mimetypes.guess_type(image)[0] or 'image/png'};base64,{data}"
+    return {"type": "image_url", "image_url": {"url": image}}
