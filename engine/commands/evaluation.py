@@ -1,15 +1,14 @@
-"""Commands about measuring: evaluate, runs, compare."""
+"""Commands about measuring: evaluate, runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Now, Work
-from engine.errors import BitternError, DataError, ModelError, NotFound
+from engine.errors import DataError, ModelError, NotFound
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
-    from engine.evaluation.compare import Comparison, Difference
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
     from engine.store.models import ModelRecord
@@ -77,28 +76,7 @@ class Runs(Now):
             return Result("There are no evaluation runs yet. `evaluate MODEL --on DATASET` makes one.", {"runs": []})
         rows = [[run.id, run.model, f"{run.dataset}/{run.split}", run.task, str(run.rows), headline(run.metrics), run.created[:16]] for run in found]
         table = Table(["run", "model", "on", "task", "rows", "metrics", "made"], rows)
-        return Result(f"{len(found)} runs.", {"runs": [_as_data(run) for run in found]}, table)
-
-
-class Compare(Now):
-    """Compare two evaluation runs row by row: what differs, whether by more than chance, and which rows flipped.
-
-    Name two runs, or two models: then their latest runs on a common dataset, split and task are taken.
-    """
-
-    verb = "compare"
-    words = ("a", "b")
-    examples = ("compare smollm2 smollm2-tickets", "compare 3 4")
-    completes = {"a": "runs", "b": "runs"}
-
-    a: str = Field(description="A run's number or a model's name")
-    b: str = Field(description="Another run's number or model's name")
-
-    def run(self, desk: Desk) -> Result:
-        from engine.evaluation.compare import compare
-
-        a, b = _pair(desk, self.a, self.b)
-        return _told(a, b, compare(a, b))
+        return Result(f"{len(found)} runs.", {"runs": [run_data(run) for run in found]}, table)
 
 
 def _check(task: str, model: ModelRecord, dataset: DatasetRecord) -> None:
@@ -130,70 +108,8 @@ def _split(asked: str, dataset: DatasetRecord) -> str:
     return asked or next((name for name in ("test", "validation", "valid", "dev", "eval") if name in known), known[0])
 
 
-def _as_data(run: RunRecord) -> dict[str, Any]:
+def run_data(run: RunRecord) -> dict[str, Any]:
     return {
         "run": run.id, "job": run.job, "model": run.model, "dataset": run.dataset, "split": run.split, "task": run.task, "rows": run.rows,
         "metrics": run.metrics, "predictions": run.predictions, "created": run.created,
     }  # fmt: skip
-
-
-def _pair(desk: Desk, first: str, second: str) -> tuple[RunRecord, RunRecord]:
-    """The two runs that are meant. Raises ``NotFound``."""
-    left, right = _runs_of(desk, first), _runs_of(desk, second)
-    pairs = [
-        (a, b)
-        for a in left
-        for b in right
-        if a.id != b.id and (a.dataset, a.split, a.task, a.fingerprint) == (b.dataset, b.split, b.task, b.fingerprint)
-    ]
-    if pairs:
-        return max(pairs, key=lambda pair: (min(int(run.id) for run in pair), sum(int(run.id) for run in pair)))
-    a, b = left[0], right[0]
-    if a.id == b.id:
-        raise BitternError(f"“{first}” and “{second}” have one run together.", "Compare two.")
-    hint = f"Measure both on the same rows: evaluate {b.model} --on {a.dataset} --split {a.split}"
-    raise NotFound(f"“{first}” and “{second}” have no run on the same dataset, split and task.", hint)
-
-
-def _runs_of(desk: Desk, name: str) -> list[RunRecord]:
-    """The run with that number, or the runs of the model with that name, the newest first."""
-    runs = desk.workspace.runs.all()
-    found = [run for run in runs if run.id == name] or [run for run in runs if run.model == name]
-    if found:
-        return found
-    if desk.workspace.models.find(name):
-        raise NotFound(f"“{name}” has not been measured yet.", f"Measure it: evaluate {name} --on DATASET")
-    raise NotFound.named("run or model", name, {run.model for run in runs} | {run.id for run in runs}, "`runs` lists what has been measured.")
-
-
-def _told(a: RunRecord, b: RunRecord, found: Comparison) -> Result:
-    from engine.evaluation.figures import figure, words
-
-    rows = [
-        [words(d.metric), figure(d.metric, d.a), figure(d.metric, d.b), figure(d.metric, d.difference, sign=True), _chance(d)]
-        for d in found.differences
-    ]
-    names = [run.model if a.model != b.model else f"run {run.id}" for run in (a, b)]
-    won = sum(1 for row in found.flipped if row["b_correct"])
-    flips = f" {won} rows became right, {len(found.flipped) - won} became wrong." if found.differences and found.differences[0].p is not None else ""
-    first = found.differences[0]
-    summary = (
-        f"{names[0]} → {names[1]} on {found.rows} rows of {a.dataset}/{a.split}: {words(first.metric)} {figure(first.metric, first.a)}"
-        f" → {figure(first.metric, first.b)}.{flips}"
-    )
-    data = {
-        "a": _as_data(a), "b": _as_data(b), "rows": found.rows, "flipped": found.flipped,
-        "metrics": {
-            d.metric: {"a": d.a, "b": d.b, "difference": d.difference, "low": d.low, "high": d.high, "p": d.p} for d in found.differences
-        },
-    }  # fmt: skip
-    return Result(summary, data, Table(["metric", f"A: {names[0]}", f"B: {names[1]}", "difference", "95% interval, p"], rows))
-
-
-def _chance(difference: Difference) -> str:
-    from engine.evaluation.figures import figure
-
-    if difference.low is None or difference.high is None:
-        return "–"
-    said = f"{figure(difference.metric, difference.low, sign=True)} to {figure(difference.metric, difference.high, sign=True)}"
-    return said if difference.p is None else f"{said}, p {difference.p:.3g}"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import evaluate
 
+from engine.evaluation.scores import exact
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -95,10 +97,6 @@ def measure(metrics: Sequence[Measure], predictions: Sequence[Any], references: 
     """What all ``metrics`` say of the same rows."""
     found: dict[str, Any] = evaluate.combine(list(metrics)).compute(predictions=list(predictions), references=list(references))
     return found
-
-
-def exact(prediction: str, reference: str) -> bool:
-    return prediction.strip() == reference.strip()
 
 
 def rouge_l(prediction: str, reference: str) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.data.shape import as_messages
 from engine.devices import bf16_pays, torch_device
 from engine.errors import DataError
-from engine.evaluation import labels, metrics, texts
+from engine.evaluation import labels, metrics, scores, texts
 from engine.models.load import cannot_load, load_causal
 from engine.models.turns import completion_tokens, prompt_tokens
 
@@ -152,7 +152,7 @@ class Answers:
     def _judged(self, said: str, reference: str) -> dict[str, Any]:
         kept = {"prediction": said, "rouge_l": round(metrics.rouge_l(said, reference), 5), "chrf": round(metrics.chrf(said, reference), 3)}
         if not self.labels:
-            return {**kept, "correct": metrics.exact(said, reference)}
+            return {**kept, "correct": scores.exact(said, reference)}
         label = metrics.nearest_label(said, self.labels)
         return {**kept, "label": label, "correct": label == reference}
 

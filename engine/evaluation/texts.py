@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
-import string
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.intervals import Interval, bootstrap, of_means, of_ratio
-from engine.evaluation.metrics import ChrF, ExactMatch, Measure, Perplexity, RougeL, exact, measure, rouge_l
+from engine.evaluation.metrics import ChrF, ExactMatch, Measure, Perplexity, RougeL, measure, rouge_l
+from engine.evaluation.scores import character_errors, exact, token_f1, word_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
-
-ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 class TokenF1(Measure):
@@ -73,41 +69,8 @@ def read(nats: Sequence[float], tokens: Sequence[int], sizes: Sequence[int]) -> 
     return {**found, "intervals": intervals}
 
 
-def token_f1(prediction: str, reference: str) -> float:
-    """SQuAD's F1 of a row: words without case, articles and punctuation, as bags. Two empty answers agree."""
-    said, meant = _bag(prediction), _bag(reference)
-    shared = sum((said & meant).values())
-    if not said or not meant:
-        return float(said == meant)
-    return 2 * shared / (said.total() + meant.total())
-
-
-def word_errors(prediction: str, reference: str) -> tuple[int, int]:
-    """``(errors, words of the reference)``."""
-    return _errors("process_words", prediction, reference, len(reference.split()), len(prediction.split()))
-
-
-def character_errors(prediction: str, reference: str) -> tuple[int, int]:
-    """``(errors, characters of the reference)``."""
-    return _errors("process_characters", prediction.strip(), reference.strip(), len(reference.strip()), len(prediction.strip()))
-
-
-def _errors(process: str, prediction: str, reference: str, length: int, said: int) -> tuple[int, int]:
-    import jiwer
-
-    if not length:  # jiwer takes no empty reference: whatever was said is too much.
-        return said, 0
-    found = getattr(jiwer, process)(reference, prediction)
-    return found.substitutions + found.deletions + found.insertions, length
-
-
 def _rate(errors: Sequence[tuple[int, int]]) -> float:
     return sum(wrong for wrong, _ in errors) / max(1, sum(length for _, length in errors))
-
-
-def _bag(text: str) -> Counter[str]:
-    plain = "".join(sign for sign in text.lower() if sign not in string.punctuation)
-    return Counter(ARTICLES.sub(" ", plain).split())
 
 
 def _of_corpus(predictions: Sequence[str], references: Sequence[str]) -> dict[str, Interval]:

@@ -13,7 +13,8 @@ import pytest
 from engine.engine import Engine
 from engine.errors import BitternError, DataError, ModelError, NotFound
 from engine.evaluation import kept
-from engine.evaluation.compare import compare, interval, mcnemar
+from engine.evaluation.chance import mcnemar, paired
+from engine.evaluation.compare import compare
 from engine.evaluation.figures import figure, headline
 from engine.store.runs import RunRecord
 from tests.fakes.follow import finish
@@ -71,9 +72,10 @@ def test_the_interval_covers_the_difference_and_is_the_same_every_time() -> None
     random = np.random.default_rng(1)
     a = (random.random(400) < 0.5).astype(float)
     b = np.where(random.random(400) < 0.2, 1.0, a)
-    low, high = interval(a, b)
+    low, high, p = paired(a, b)
     assert 0 < low < (b - a).mean() < high
-    assert (low, high) == interval(a, b)
+    assert (low, high, p) == paired(a, b)
+    assert p < 0.01
     # The normal approximation of a paired difference, which bootstrap should find.
     assert high - low == pytest.approx(2 * 1.96 * (b - a).std() / 20, rel=0.15)
 

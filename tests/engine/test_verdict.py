@@ -1,0 +1,180 @@
+"""Verdicts: tests of chance against scipy, several runs, slices, worst rows and the rows that a model learned from."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from engine.errors import BitternError, DataError, NotFound
+from engine.evaluation import kept
+from engine.evaluation.chance import holm, paired
+from engine.evaluation.rowwise import measures
+from engine.evaluation.slices import by_values, quarters
+from engine.evaluation.worst import worst
+from engine.store.runs import RunRecord
+from tests.fakes.tables import put, say
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
+
+LABELS = ["late", "refund"]
+ROWS = 60
+WORDS = ["heron", "egret", "bittern", "reed", "pond"]
+
+
+def labelled(right: list[bool], *, sure: float = 0.9) -> list[dict[str, Any]]:
+    """Predictions of a classifier on the rows of ``world``."""
+    return [
+        {
+            "row": at, "address": f"tickets/test/{at}", "prompt": f"text {at} " + "x" * at, "reference": LABELS[at % 2],
+            "prediction": LABELS[at % 2] if good else LABELS[1 - at % 2], "correct": good, "probability": round(sure - at / 200, 5),
+        }
+        for at, good in enumerate(right)
+    ]  # fmt: skip
+
+
+def run(engine: Engine, model: str, rows: list[dict[str, Any]], **other: Any) -> str:
+    number = f"x{len(engine.runs())}"
+    file = engine.workspace.paths.runs / f"{number}.jsonl"
+    kept.append(file, rows)
+    metrics = {"accuracy": sum(row.get("correct", 0) for row in rows) / len(rows), "macro_f1": 0.5}
+    values = {"dataset": "tickets", "split": "test", "fingerprint": "f1", "task": "classification", "metrics": metrics}
+    return engine.workspace.runs.add(RunRecord(**{"job": number, "model": model, "rows": len(rows), "predictions": str(file), **values, **other}))
+
+
+@pytest.fixture
+def world(engine: Engine) -> Engine:
+    """Rows of two labels and two colours, and three runs on them: b has all reds right that a has wrong; c is as a."""
+    test = {"text": [f"{WORDS[at % 5]} {WORDS[at % 3]} stood {at} times" for at in range(ROWS)], "label": [LABELS[at % 2] for at in range(ROWS)],
+            "colour": ["red" if at < 30 else "blue" for at in range(ROWS)]}  # fmt: skip
+    train = {"text": ["a", "b", "c"], "label": ["late", "refund", "late"], "colour": ["red"] * 3}
+    put(engine, "tickets", {"train": train, "test": test}, shape="classification", columns={"text": "text", "label": "label"})
+    run(engine, "a", labelled([at >= 30 for at in range(ROWS)]))
+    run(engine, "b", labelled([at != 59 for at in range(ROWS)]))
+    run(engine, "c", labelled([at >= 30 for at in range(ROWS)]))
+    return engine
+
+
+def test_the_paired_bootstrap_says_about_what_a_paired_t_test_says() -> None:
+    from scipy.stats import ttest_rel
+
+    random = np.random.default_rng(3)
+    a = random.normal(0, 1, 300)
+    for shift in (0.0, 0.08, 0.14):
+        b = a + random.normal(shift, 1, 300)
+        assert paired(a, b)[2] == pytest.approx(ttest_rel(a, b).pvalue, abs=0.02)
+    assert paired(a, a)[2] == 1.0, "the same run twice differs by nothing"
+    assert paired(np.zeros(4), np.ones(4))[2] >= 2 / 2**4, "four rows can't say more than that"
+
+
+def test_holm_is_the_step_down_that_he_described() -> None:
+    assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_figures_by_row_are_those_of_the_run() -> None:
+    said, meant = ["the red fox", "a b c d", ""], ["the fox", "a b c e", "gone"]
+    rows = [
+        {"row": n, "prediction": a, "reference": b, "correct": a == b, "rouge_l": 0.5, "chrf": 10.0, "nll": 2.0 * n + 1, "tokens": n + 2}
+        for n, (a, b) in enumerate(zip(said, meant, strict=True))
+    ]
+    found = {measure.name: measure.of(*measure.columns(rows)) for measure in measures({}, rows[0])}
+    assert found["wer"] == pytest.approx((1 + 1 + 1) / (2 + 4 + 1))
+    assert found["bits_per_byte"] == pytest.approx(9 / math.log(2) / (7 + 7 + 4))
+    assert found["perplexity"] == pytest.approx(math.exp(9 / 9))
+    from engine.evaluation import texts
+
+    whole = texts.written(said, meant)
+    assert {name: found[name] for name in ("exact_match", "token_f1", "wer", "cer")} == pytest.approx(
+        {name: whole[name] for name in ("exact_match", "token_f1", "wer", "cer")}
+    )
+
+
+def test_three_runs_are_held_against_the_first(world: Engine) -> None:
+    result = say(world, "compare a b c")
+    both = say(world, "compare a b")
+    [metric, other] = [data["metrics"]["accuracy"] for data in (result.data, *result.data["others"])]
+    assert (metric["a"], metric["b"], metric["verdict"], metric["test"]) == (0.5, pytest.approx(59 / 60), "better", "McNemar")
+    assert metric["adjusted"] == pytest.approx(2 * both.data["metrics"]["accuracy"]["adjusted"]), "Holm counts two comparisons"
+    assert (other["p"], other["verdict"]) == (1.0, "no more than chance")
+    assert "Holm's for 2 comparisons" in result.summary and result.table is not None
+    assert result.table.columns[1:] == ["A: a", "B: b", "C: c"]
+    assert result.opens == "compare:1,2,3"
+    assert say(world, "compare 1 3").data["names"] == ["a", "c"]
+    with pytest.raises(NotFound):
+        say(world, "compare a b nobody")
+    with pytest.raises(BitternError, match="one run together"):
+        say(world, "compare a a")
+
+
+def test_slices_say_where_and_how_many_were_looked_at(world: Engine) -> None:
+    result = say(world, "compare a b --by colour")
+    found = {item["slice"]: item for item in result.data["slices"]["slices"]}
+    assert (found["red"]["a"], found["red"]["b"], found["red"]["verdict"]) == (0.0, 1.0, "better")
+    assert (found["blue"]["difference"], found["blue"]["verdict"]) == (pytest.approx(-1 / 30), "no more than chance")
+    assert found["red"]["adjusted"] == pytest.approx(2 * found["red"]["p"])
+    assert "2 slices by colour were tested; 1 changed by more than chance, corrected for that many looks (Holm)." in result.summary
+    assert world.matching("tickets", found["red"]["where"])["test"] == 30, "a slice opens as a table"
+    assert result.table is not None and result.table.rows[0][0] == "red", "what changed comes first"
+    by_label = say(world, "compare a b --by label").data["slices"]
+    assert [item["rows"] for item in by_label["slices"]] == [30, 30]
+    assert len(say(world, "compare a b --by length").data["slices"]["slices"]) == 4
+    with pytest.raises(NotFound, match="clour"):
+        say(world, "compare a b --by clour")
+    with pytest.raises(NotFound, match="map"):
+        say(world, "compare a b --by cluster")
+    with pytest.raises(DataError, match="nearly every row"):
+        say(world, "compare a b --by text")
+    with pytest.raises(NotFound, match="chrf"):
+        say(world, "compare a b --by label --metric chrf")
+
+
+def test_slices_by_cluster_are_those_of_the_map(world: Engine) -> None:
+    from tests.fakes.follow import finish
+
+    finish(world, say(world, "atlas tickets").data["job"])
+    slices = say(world, "compare a b --by cluster").data["slices"]["slices"]
+    assert sum(item["rows"] for item in slices) == ROWS
+    assert {item["slice"] for item in slices} <= {item["words"] for item in say(world, "clusters tickets").data["clusters"]} | {"(not on the map)"}
+
+
+def test_small_slices_are_told_but_not_tested(world: Engine) -> None:
+    run(world, "d", labelled([True, False, True])), run(world, "e", labelled([True, True, True]))  # type: ignore[func-returns-value]
+    found = say(world, "compare d e --by label")
+    assert [item["p"] for item in found.data["slices"]["slices"]] == [None, None]
+    assert "0 slices by label were tested (2 with too few rows were not)" in found.summary
+
+
+def test_values_become_slices_and_numbers_quarters() -> None:
+    assert by_values("c", ["x", None, "x", ""]) == ["x", "(empty)", "x", "(empty)"]
+    assert len(set(by_values("n", list(range(300))))) == 4
+    assert quarters([1, 1, 1, 1], "characters") == ["1 characters"] * 4
+    assert quarters([None, 2.0], "") == ["(empty)", "2"]
+
+
+def test_the_worst_rows_come_first(world: Engine) -> None:
+    rows = labelled([at >= 3 for at in range(8)])
+    found = worst(rows, 5)
+    assert [(item.row["row"], item.why) for item in found] == [(0, "wrong"), (1, "wrong"), (2, "wrong"), (7, "unsure"), (6, "unsure")]
+    with pytest.raises(DataError, match="chrf"):
+        worst(rows, 5, "chrf")
+    written = [
+        {"row": n, "correct": False, "chrf": value, "nll": 1.0, "tokens": 2, "reference": "ab" * (n + 1)} for n, value in enumerate((9.0, 3.0))
+    ]
+    assert [item.row["row"] for item in worst(written, 5)] == [1, 0]
+    assert [item.row["row"] for item in worst(written, 1, "loss")] == [0]
+    result = say(world, "worst b")
+    assert result.data["rows"][0]["address"] == "tickets/test/59" and result.data["stale"] is False
+    assert json.loads(json.dumps(result.data))["run"]["model"] == "b"
+
+
+def test_the_nearest_training_rows_need_an_index_and_say_so(world: Engine) -> None:
+    with pytest.raises(NotFound) as raised:
+        say(world, "nearest b 59")
+    assert raised.value.hint == "Build it: index tickets"
+    with pytest.raises(NotFound, match="no row 99"):
+        say(world, "nearest b 99")
