@@ -84,6 +84,7 @@ VERBS: dict[str, str] = {
     "servers": "engine.commands.serve:Servers",
     # training and evaluation
     "train": "engine.commands.training:Train",
+    "mask": "engine.commands.masking:Mask",
     "evaluate": "engine.commands.evaluation:Evaluate",
     "runs": "engine.commands.evaluation:Runs",
     "compare": "engine.commands.compare:Compare",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Work
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from engine.results import Result
     from engine.store.datasets import DatasetRecord
     from engine.store.models import ModelRecord
+    from engine.training.rows import Prepared
     from engine.training.spec import TrainSpec
 
 CHAT_SHAPES = ("conversation", "instruction", "classification")
@@ -25,7 +27,8 @@ class Train(Work):
     A chat model learns to answer as the rows do (recipe sft: LoRA, loss on the answer and its stop token); an encoder
     becomes a classifier (recipe classify). The base model is left as it is; what was learned becomes a new model.
     What is left open gets a default that suits the recipe. A stopped training goes on from its last checkpoint, to
-    the same losses.
+    the same losses. Before the first step gates are passed: the stop token is trained, rows are neither cut to pieces
+    nor empty, held-out rows are not among the training rows; a red one stops the training unless --allow names it.
     """
 
     verb = "train"
@@ -53,6 +56,7 @@ class Train(Work):
     eval_steps: int | None = Field(None, ge=1, description="Steps between measures of the held-out loss")
     save_steps: int | None = Field(None, ge=1, description="Steps between checkpoints; left open, one about every 45 seconds")
     name: str = Field("", description="What the trained model is called (BASE-DATASET)")
+    allow: list[Literal["stop", "truncated", "empty", "leak"]] = Field([], description="Gates that may be red: stop,truncated,empty,leak")
     force: bool = Field(False, description="Start even where the estimate says that it can't fit in memory")
 
     def title(self) -> str:
@@ -99,11 +103,15 @@ class Train(Work):
         )
 
     def work(self, job: JobContext) -> Result:
+        from engine.commands import gates
         from engine.training.loop import clean, fine_tune
 
-        result = fine_tune(job, self.spec(job.workspace.datasets.get(self.on)))
+        def gate(spec: TrainSpec, prepared: Prepared) -> dict[str, Any]:
+            return gates.keep(job, spec, prepared, self.allow)
+
+        result = fine_tune(job, self.spec(job.workspace.datasets.get(self.on)), gate)
         clean(job)
-        return result
+        return replace(result, data={**result.data, **gates.kept(job)})
 
 
 def recipe_of(base: ModelRecord) -> Literal["sft", "classify"]:

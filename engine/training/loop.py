@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments, set_seed
@@ -24,6 +24,7 @@ from engine.training.recipes import recipe
 from engine.training.reporting import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from engine.jobs.context import JobContext
@@ -54,9 +55,10 @@ class Trained:
     seconds: float
 
 
-def fine_tune(job: JobContext, spec: TrainSpec) -> Result:
+def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepared], dict[str, Any]] | None = None) -> Result:
     """Train, or go on from the last whole checkpoint of ``job.folder``, and put the trained model in its place.
 
+    ``gate`` looks at the rows before anything is loaded, and raises or returns what the model's record should say.
     Raises ``BitternError``; ``Stopped`` after a checkpoint was written.
     """
     set_torch_threads(job.workspace.settings.threads)
@@ -65,6 +67,8 @@ def fine_tune(job: JobContext, spec: TrainSpec) -> Result:
     folder = trainable_folder(job, job.workspace.models.get(spec.base))
     spec = _remembered(job, spec)
     prepared = how.prepare(job, spec, folder)
+    if gate:
+        prepared = replace(prepared, facts={**prepared.facts, **gate(spec, prepared)})
     while True:
         expect_training(job, spec, max(len(row["input_ids"]) for row in prepared.train))
         try:

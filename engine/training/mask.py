@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.models.turns import completion_tokens, prompt_tokens
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """The label that the loss leaves out."""
+
+Part = Literal["loss", "read", "cut"]
+"""A token that is learnt; one that is only read; one that the model never sees, since the row is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,11 @@ class Encoded:
     input_ids: list[int]
     labels: list[int]
     cut: int = 0
+
+    @property
+    def prompt(self) -> int:
+        """Tokens before the first that carries loss."""
+        return next((at for at, label in enumerate(self.labels) if label != IGNORED), len(self.labels))
 
 
 def encode(tokenizer: Any, messages: Sequence[dict[str, str]], max_length: int) -> Encoded | None:
@@ -42,24 +50,42 @@ def encode(tokenizer: Any, messages: Sequence[dict[str, str]], max_length: int) 
 
 @dataclass(frozen=True, slots=True)
 class MaskRow:
-    """One row of the mask view: each token's text and whether it carries loss."""
+    """One row of the mask view: the text of each token, its number, and what is done with it."""
 
-    tokens: list[tuple[str, bool]]
+    tokens: list[tuple[str, int, Part]]
     stop_trained: bool
 
     @property
     def trained(self) -> int:
-        return sum(1 for _, carries in self.tokens if carries)
+        return sum(1 for _, _, part in self.tokens if part == "loss")
+
+    def as_dict(self, special: set[int]) -> dict[str, Any]:
+        tokens = [{"text": text, "id": number, "part": part, "special": number in special} for text, number, part in self.tokens]
+        return {"tokens": tokens, "loss": self.trained, "stop_trained": self.stop_trained}
 
 
 def preview(tokenizer: Any, rows: Sequence[dict[str, list[int]]], first: int = 3) -> list[MaskRow]:
     """The exact tokens of the first rows, which of them carry loss, and whether the stop token is trained."""
-    views = []
-    for row in rows[:first]:
-        pairs = list(zip(row["input_ids"], row["labels"], strict=True))
-        tokens = [(str(tokenizer.decode([token])), label != IGNORED) for token, label in pairs]
-        views.append(MaskRow(tokens, bool(pairs) and pairs[-1][1] == tokenizer.eos_token_id))
-    return views
+    return [_view(tokenizer, row["input_ids"], row["labels"]) for row in rows[:first]]
+
+
+def look(tokenizer: Any, messages: Sequence[dict[str, str]], max_length: int) -> MaskRow:
+    """A conversation as training sees it, with what does not fit ``max_length`` tokens marked as cut."""
+    whole = encode(tokenizer, messages, 10**9)
+    kept = encode(tokenizer, messages, max_length)
+    if whole is None or kept is None:
+        prompt, answer = prompt_tokens(tokenizer, messages[:-1]), completion_tokens(tokenizer, messages[-1]["content"])
+        return MaskRow([(str(tokenizer.decode([token])), token, "cut") for token in prompt + answer], stop_trained=False)
+    gone: list[tuple[str, int, Part]] = [(str(tokenizer.decode([token])), token, "cut") for token in whole.input_ids[: kept.cut]]
+    view = _view(tokenizer, kept.input_ids, kept.labels)
+    return MaskRow(gone + view.tokens, view.stop_trained)
+
+
+def _view(tokenizer: Any, ids: list[int], labels: list[int]) -> MaskRow:
+    tokens: list[tuple[str, int, Part]] = [
+        (str(tokenizer.decode([token])), token, "loss" if label != IGNORED else "read") for token, label in zip(ids, labels, strict=True)
+    ]
+    return MaskRow(tokens, bool(labels) and tokenizer.eos_token_id is not None and labels[-1] == tokenizer.eos_token_id)
 
 
 def describe(views: Sequence[MaskRow]) -> str:

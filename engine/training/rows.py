@@ -12,6 +12,7 @@ from engine.errors import DataError
 if TYPE_CHECKING:
     from engine.store.datasets import DatasetRecord
     from engine.training.spec import TrainSpec
+    from engine.training.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Prepared:
     held_out: list[dict[str, Any]]
     tokenizer: Any
     facts: dict[str, Any] = field(default_factory=dict)
+    tally: Tally | None = None
+    """What became of the training rows."""
 
 
 def held_out_split(splits: dict[str, int], train: str) -> str:

@@ -12,9 +12,9 @@ TEMPLATE = (
 
 
 def instruction_rows(count: int) -> str:
-    """JSON lines of an instruction set."""
+    """JSON lines of an instruction set; no two rows are the same."""
     rows = [
-        {"instruction": f"Say the word {word} {n % 7 + 1} times", "output": " ".join([word] * (n % 7 + 1))}
+        {"instruction": f"Say the word {word} {n % 7 + 1} times ({n})", "output": " ".join([word] * (n % 7 + 1))}
         for n in range(count)
         for word in [("heron", "reed", "pond")[n % 3]]
     ]

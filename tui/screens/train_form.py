@@ -73,7 +73,9 @@ class TrainForm(ModalScreen[str]):
             blank = not (view.required and value is not Select.NULL)
             return Select([(Content(clean(choice)), choice) for choice in choices], value=value, allow_blank=blank, id=name, compact=True)
         kinds: dict[str, Any] = {"integer": "integer", "number": "number"}
-        return Input(given, id=name, type=kinds.get(view.kind, "text"), compact=True, placeholder="automatic" if not given else "")
+        return Input(
+            given, id=name, type=kinds.get(view.kind, "text"), compact=True, placeholder="" if given else "none" if view.many else "automatic"
+        )
 
     def _values(self) -> dict[str, Any]:
         """What is filled in; a field left at its default stays out, so that the line stays short."""

@@ -10,6 +10,7 @@ from engine.errors import DataError, ModelError
 from engine.models.load import cannot_load
 from engine.training.checkpoints import begun
 from engine.training.rows import Prepared, choose
+from engine.training.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +37,11 @@ class Classify:
         if len(names) < 2:
             raise DataError(f"The column “{label}” of “{spec.dataset}” has {len(names)} labels.", "A classifier needs at least two.")
         numbers = {name: number for number, name in enumerate(names)}
-        rows = _encode(job, train, text, label, tokenizer, numbers, spec.max_length, "training rows")
-        measured = _encode(job, held_out, text, label, tokenizer, numbers, spec.max_length, "held-out rows")
+        rows, tally = _encode(job, train, text, label, tokenizer, numbers, spec.max_length, "training rows")
+        measured, _ = _encode(job, held_out, text, label, tokenizer, numbers, spec.max_length, "held-out rows")
         if not rows or not measured:
             raise DataError(f"No row of “{spec.dataset}” has both “{text}” and “{label}”.", f"Look at it: show {spec.dataset}")
-        return Prepared(rows, measured, tokenizer, {"labels": names})
+        return Prepared(rows, measured, tokenizer, {"labels": names}, tally)
 
     def model(self, spec: TrainSpec, folder: Path, prepared: Prepared) -> Any:
         from transformers import AutoModelForSequenceClassification
@@ -98,21 +99,30 @@ def label_names(rows: Any, column: str) -> list[str]:
 
 def _encode(
     job: JobContext, rows: Any, text: str, label: str, tokenizer: Any, numbers: dict[str, int], max_length: int, what: str
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], Tally]:
     encoded: list[dict[str, Any]] = []
-    left_out = 0
+    tally = Tally(rows=len(rows))
     names = label_names(rows, label)
     note = f"reading {what} as tokens"
     for start in range(0, len(rows), 256):
         job.check()
         job.progress(start, len(rows), "row", note)
         texts = ["" if value is None else str(value) for value in rows[start : start + 256][text]]
-        for ids, value, name in zip(tokenizer(texts, truncation=True, max_length=max_length)["input_ids"], texts, names[start:], strict=False):
+        found = tokenizer(texts, truncation=True, max_length=max_length)
+        # Only a fast tokenizer tells what it cut off.
+        over = [bool(one.overflowing) for one in found.encodings or []] or [False] * len(texts)
+        for ids, value, name, cut in zip(found["input_ids"], texts, names[start:], over, strict=False):
             if not value.strip() or name not in numbers:
-                left_out += 1
+                tally.empty += 1
                 continue
+            tally.kept, tally.cut, tally.tokens, tally.longest = (
+                tally.kept + 1,
+                tally.cut + cut,
+                tally.tokens + len(ids),
+                max(tally.longest, len(ids)),
+            )
             encoded.append({"input_ids": ids, "labels": numbers[name]})
     job.progress(len(rows), len(rows), "row", note)
-    if left_out:
-        job.log(f"{what}: {left_out} were left out (no text, or a label that the training rows do not have).", "warning")
-    return encoded
+    if said := tally.says(max_length):
+        job.log(f"{what}: {said}.", "warning")
+    return encoded, tally

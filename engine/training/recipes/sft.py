@@ -13,6 +13,7 @@ from engine.models.load import load_causal, load_tokenizer
 from engine.training import mask
 from engine.training.checkpoints import begun
 from engine.training.rows import Prepared, choose
+from engine.training.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +29,12 @@ class Sft:
         record = dataset_of(job, spec.dataset, kept=begun(job))
         tokenizer = load_tokenizer(folder)
         train, held_out = choose(record, spec)
-        rows = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
-        measured = _encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
+        rows, tally = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
+        measured, _ = _encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
         if not rows or not measured:
             raise DataError(f"No row of “{spec.dataset}” fits {spec.max_length} tokens with its answer.", f"Try --max-length {spec.max_length * 2}.")
         job.log(mask.describe(mask.preview(tokenizer, rows)))
-        return Prepared(rows, measured, tokenizer)
+        return Prepared(rows, measured, tokenizer, tally=tally)
 
     def model(self, spec: TrainSpec, folder: Path, prepared: Prepared) -> Any:
         # Frozen weights are kept in bfloat16 where that is native; weights that learn are always float32.
@@ -61,26 +62,24 @@ class Sft:
         return "adapter" if spec.method == "lora" else "chat"
 
 
-def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str) -> list[dict[str, Any]]:
+def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str) -> tuple[list[dict[str, Any]], Tally]:
     encoded: list[dict[str, Any]] = []
-    cut = dropped = 0
+    tally = Tally(rows=len(rows))
     for at, row in enumerate(rows):
         if at % 64 == 0:
             job.check()
             job.progress(at, len(rows), "row", f"reading {what} as tokens")
         try:
-            found = mask.encode(tokenizer, as_messages(record, row), max_length)
+            messages = as_messages(record, row)
         except DataError:  # This row has no answer; that no row has one is said below.
-            found = None
-        if found is None:
-            dropped += 1
+            tally.empty += 1
             continue
-        cut += found.cut > 0
+        if (found := mask.encode(tokenizer, messages, max_length)) is None:
+            tally.long += 1
+            continue
+        tally.take(found, tokenizer.eos_token_id)
         encoded.append({"input_ids": found.input_ids, "labels": found.labels})
     job.progress(len(rows), len(rows), "row", f"reading {what} as tokens")
-    if cut or dropped:
-        job.log(
-            f"{what}: {cut} had the beginning of their prompt cut to fit {max_length} tokens, {dropped} were left out (no answer, or too long).",
-            "warning",
-        )
-    return encoded
+    if said := tally.says(max_length):
+        job.log(f"{what}: {said}.", "warning")
+    return encoded, tally
