@@ -126,7 +126,12 @@ def sliced_by(workspace: Workspace, found: Sequence[Pair], by: str, metric: str)
             raise NotFound.named("column", by, ["label", "length", "cluster", *record.features], f"It has {', '.join(record.features)}.")
         rows = open_folder(split_folder(record, first.a.split)).take([int(row["row"]) for row in first.left])
         groups = slices.by_values(by, [row[by] for row in rows])
-    return slices.sliced(found, groups, metric)
+    return [sorted(each, key=_telling) for each in slices.sliced(found, groups, metric)]
+
+
+def _telling(slice_: Slice) -> tuple[bool, float]:
+    """What changed by more than chance comes first, and of the rest what changed most."""
+    return slice_.figure.verdict not in ("better", "worse"), -abs(slice_.figure.difference)
 
 
 def _clusters(workspace: Workspace, pair: Pair) -> list[str]:
@@ -257,7 +262,7 @@ def _slice_table(names: Sequence[str], slices: Sequence[Sequence[Slice]]) -> Tab
 
     rows = []
     for name, each in zip(names[1:], slices, strict=True):
-        for slice_ in sorted(each, key=lambda item: (item.figure.verdict not in ("better", "worse"), -abs(item.figure.difference))):
+        for slice_ in each:
             d = slice_.figure
             cells = [figure(d.metric, d.a), figure(d.metric, d.b), figure(d.metric, d.difference, sign=True), chance(d)]
             mark = {"better": "▲ better", "worse": "▼ worse"}.get(d.verdict, d.verdict or "too few rows")

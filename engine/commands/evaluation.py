@@ -9,6 +9,7 @@ from engine.errors import DataError, ModelError, NotFound
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
+    from engine.evaluation.spec import EvalSpec
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
     from engine.store.models import ModelRecord
@@ -20,14 +21,19 @@ class Evaluate(Work):
 
     A classifier is measured by its labels (accuracy, macro F1, confusion); a chat model or adapter by what it writes
     (exact match, ROUGE-L, chrF) and by the perplexity of the right answer; on labelled texts by its labels too.
-    Measure two models on the same rows, then `compare` them.
+    Measure two models on the same rows, then `compare` them; --with does both in one job and ends with the comparison.
     """
 
     verb = "evaluate"
     effect = "compute"
     words = ("model",)
-    examples = ("evaluate smollm2 --on tickets", "evaluate banking --on banking77 --rows 0", "evaluate smollm2 --on tickets --task perplexity")
-    completes = {"model": "models", "on": "datasets"}
+    examples = (
+        "evaluate smollm2 --on tickets",
+        "evaluate banking --on banking77 --rows 0",
+        "evaluate smollm2 --on tickets --task perplexity",
+        "evaluate smollm2-tickets --on tickets --with base",
+    )
+    completes = {"model": "models", "on": "datasets", "with_": "models"}
 
     model: str = Field(description="The model to measure")
     on: str = Field(description="The dataset to measure on")
@@ -38,8 +44,10 @@ class Evaluate(Work):
     max_tokens: int = Field(64, ge=1, description="Longest generated answer, in tokens")
     seed: int = Field(0, ge=0, description="Which rows are drawn")
 
+    with_: str = Field("", description="Measure this model first, on the same rows, and compare; base for the one that the model was trained from")
+
     def title(self) -> str:
-        return f"evaluate {self.model} on {self.on}"
+        return f"evaluate {self.model}{f' with {self.with_}' if self.with_ else ''} on {self.on}"
 
     def prepare(self, desk: Desk) -> Evaluate:
         workspace = desk.workspace
@@ -48,14 +56,40 @@ class Evaluate(Work):
             workspace.models.get(model.base)
         task = ("classification" if model.kind == "classifier" else "generation") if self.task == "auto" else self.task
         _check(task, model, dataset)
-        return self.model_copy(update={"task": task, "split": _split(self.split, dataset)})
+        baseline = self._baseline(desk, model)
+        if baseline:
+            _check(task, workspace.models.get(baseline), dataset)
+        return self.model_copy(update={"task": task, "split": _split(self.split, dataset), "with_": baseline})
+
+    def _baseline(self, desk: Desk, model: ModelRecord) -> str:
+        """The model to measure first. Raises ``NotFound``, ``ModelError``."""
+        if self.with_ != "base" or desk.workspace.models.find("base"):
+            name = self.with_
+        elif not model.base:
+            raise ModelError(f"“{model.name}” was not trained from another model here.", "Name the one to compare with: --with MODEL")
+        else:
+            name = model.base
+        if name == model.name:
+            raise ModelError(f"“{model.name}” can't be compared with itself.", "Name another: --with MODEL")
+        return desk.workspace.models.get(name).name if name else ""
 
     def work(self, job: JobContext) -> Result:
         from engine.evaluation.run import evaluate
+
+        if not self.with_:
+            return evaluate(job, self._spec(self.model))
+        from engine.commands.compare import told
+        from engine.evaluation.compare import compare_all, pairs
+
+        runs = [str(evaluate(job, self._spec(model), part=part).data["run"]) for model, part in ((self.with_, "base"), (self.model, ""))]
+        found = pairs([job.workspace.runs.get(number) for number in runs])
+        return told(job.workspace, found, compare_all(found))
+
+    def _spec(self, model: str) -> EvalSpec:
         from engine.evaluation.spec import EvalSpec
 
-        values = {"model": self.model, "dataset": self.on, "split": self.split, "task": self.task, "rows": self.rows}
-        return evaluate(job, EvalSpec.model_validate({**values, "batch_size": self.batch_size, "max_tokens": self.max_tokens, "seed": self.seed}))
+        values = {"model": model, "dataset": self.on, "split": self.split, "task": self.task, "rows": self.rows}
+        return EvalSpec.model_validate({**values, "batch_size": self.batch_size, "max_tokens": self.max_tokens, "seed": self.seed})
 
 
 class Runs(Now):
@@ -76,7 +110,7 @@ class Runs(Now):
             return Result("There are no evaluation runs yet. `evaluate MODEL --on DATASET` makes one.", {"runs": []})
         rows = [[run.id, run.model, f"{run.dataset}/{run.split}", run.task, str(run.rows), headline(run.metrics), run.created[:16]] for run in found]
         table = Table(["run", "model", "on", "task", "rows", "metrics", "made"], rows)
-        return Result(f"{len(found)} runs.", {"runs": [run_data(run) for run in found]}, table)
+        return Result(f"{len(found)} runs.", {"runs": [run_data(run) for run in found]}, table, opens=f"runs:{self.on}")
 
 
 def _check(task: str, model: ModelRecord, dataset: DatasetRecord) -> None:

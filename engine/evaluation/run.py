@@ -30,15 +30,19 @@ if TYPE_CHECKING:
     from engine.store.datasets import DatasetRecord
 
 
-def evaluate(job: JobContext, spec: EvalSpec) -> Result:
-    """Measure, or go on after the last prediction that is in the job's folder. Raises ``BitternError``; ``Stopped``."""
+def evaluate(job: JobContext, spec: EvalSpec, part: str = "") -> Result:
+    """Measure, or go on after the last prediction that is in the job's folder. ``part`` tells the evaluations of one job
+    apart. Raises ``BitternError``; ``Stopped``."""
     workspace = job.workspace
     for done in workspace.runs.all():
-        if done.job == job.id:  # Killed after everything was in place.
+        if done.job == job.id and done.model == spec.model:  # Killed after everything was in place.
             return tell(done)
     set_torch_threads(workspace.settings.threads)
-    file = job.folder / "predictions.jsonl"
-    dataset = dataset_of(job, spec.dataset, kept=file.is_file())
+    ending = f"-{part}" if part else ""
+    file = job.folder / f"predictions{ending}.jsonl"
+    # Another part of the job may have measured already: both must see the same rows.
+    begun = any(done.job == job.id for done in workspace.runs.all())
+    dataset = dataset_of(job, spec.dataset, begun=begun, kept=begun or file.is_file())
     job.progress(0, None, "row", "loading the model")
     expect_inference(job, spec.model, spec.batch_size)
     task = _task(job, spec, dataset)
@@ -47,7 +51,7 @@ def evaluate(job: JobContext, spec: EvalSpec) -> Result:
     chosen = _choose(job, spec, rows, task)
     predictions = _predict(job, spec, rows, task, chosen, file)
     metrics = task.measure(predictions)
-    final = workspace.paths.runs / f"{job.id}.jsonl"
+    final = workspace.paths.runs / f"{job.id}{ending}.jsonl"
     predictions.sort(key=lambda prediction: int(prediction["row"]))
     write_atomic(final, "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions))
     record = RunRecord(

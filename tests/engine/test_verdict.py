@@ -4,58 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from engine.errors import BitternError, DataError, NotFound
-from engine.evaluation import kept
+from engine.errors import BitternError, DataError, ModelError, NotFound
 from engine.evaluation.chance import holm, paired
 from engine.evaluation.rowwise import measures
 from engine.evaluation.slices import by_values, quarters
 from engine.evaluation.worst import worst
-from engine.store.runs import RunRecord
-from tests.fakes.tables import put, say
+from tests.fakes.runs import ROWS, labelled, run, three_runs
+from tests.fakes.tables import say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.engine import Engine
-
-LABELS = ["late", "refund"]
-ROWS = 60
-WORDS = ["heron", "egret", "bittern", "reed", "pond"]
-
-
-def labelled(right: list[bool], *, sure: float = 0.9) -> list[dict[str, Any]]:
-    """Predictions of a classifier on the rows of ``world``."""
-    return [
-        {
-            "row": at, "address": f"tickets/test/{at}", "prompt": f"text {at} " + "x" * at, "reference": LABELS[at % 2],
-            "prediction": LABELS[at % 2] if good else LABELS[1 - at % 2], "correct": good, "probability": round(sure - at / 200, 5),
-        }
-        for at, good in enumerate(right)
-    ]  # fmt: skip
-
-
-def run(engine: Engine, model: str, rows: list[dict[str, Any]], **other: Any) -> str:
-    number = f"x{len(engine.runs())}"
-    file = engine.workspace.paths.runs / f"{number}.jsonl"
-    kept.append(file, rows)
-    metrics = {"accuracy": sum(row.get("correct", 0) for row in rows) / len(rows), "macro_f1": 0.5}
-    values = {"dataset": "tickets", "split": "test", "fingerprint": "f1", "task": "classification", "metrics": metrics}
-    return engine.workspace.runs.add(RunRecord(**{"job": number, "model": model, "rows": len(rows), "predictions": str(file), **values, **other}))
 
 
 @pytest.fixture
 def world(engine: Engine) -> Engine:
-    """Rows of two labels and two colours, and three runs on them: b has all reds right that a has wrong; c is as a."""
-    test = {"text": [f"{WORDS[at % 5]} {WORDS[at % 3]} stood {at} times" for at in range(ROWS)], "label": [LABELS[at % 2] for at in range(ROWS)],
-            "colour": ["red" if at < 30 else "blue" for at in range(ROWS)]}  # fmt: skip
-    train = {"text": ["a", "b", "c"], "label": ["late", "refund", "late"], "colour": ["red"] * 3}
-    put(engine, "tickets", {"train": train, "test": test}, shape="classification", columns={"text": "text", "label": "label"})
-    run(engine, "a", labelled([at >= 30 for at in range(ROWS)]))
-    run(engine, "b", labelled([at != 59 for at in range(ROWS)]))
-    run(engine, "c", labelled([at >= 30 for at in range(ROWS)]))
+    three_runs(engine)
     return engine
 
 
@@ -143,7 +114,8 @@ def test_slices_by_cluster_are_those_of_the_map(world: Engine) -> None:
 
 
 def test_small_slices_are_told_but_not_tested(world: Engine) -> None:
-    run(world, "d", labelled([True, False, True])), run(world, "e", labelled([True, True, True]))  # type: ignore[func-returns-value]
+    run(world, "d", labelled([True, False, True]))
+    run(world, "e", labelled([True, True, True]))
     found = say(world, "compare d e --by label")
     assert [item["p"] for item in found.data["slices"]["slices"]] == [None, None]
     assert "0 slices by label were tested (2 with too few rows were not)" in found.summary
@@ -178,3 +150,30 @@ def test_the_nearest_training_rows_need_an_index_and_say_so(world: Engine) -> No
     assert raised.value.hint == "Build it: index tickets"
     with pytest.raises(NotFound, match="no row 99"):
         say(world, "nearest b 99")
+
+
+@pytest.mark.slow
+def test_a_model_is_measured_with_its_base_and_the_job_ends_with_the_verdict(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.engine import Engine
+    from tests.fakes.follow import finish
+
+    monkeypatch.setenv("BITTERN_RUNNER", "thread")
+    engine = Engine(tiny_home, everything=True)
+    try:
+        with pytest.raises(ModelError, match="not trained from another"):
+            say(engine, "evaluate tiny --on lines --with base")
+        with pytest.raises(ModelError, match="with itself"):
+            say(engine, "evaluate tiny --on lines --with tiny")
+        tiny = engine.workspace.models.get("tiny")
+        engine.workspace.models.put(replace(tiny, name="tuned", base="tiny"))
+        job = say(engine, "evaluate tuned --on lines --with base --task perplexity --rows 6").data["job"]
+        assert engine.job(job).command["with_"] == "tiny"
+        finish(engine, job)
+        runs = engine.runs()
+        assert [(run.model, run.job, run.rows) for run in runs] == [("tuned", job, 6), ("tiny", job, 6)]
+        result = engine.result(job)
+        assert (result.data["a"]["model"], result.data["b"]["model"], result.opens) == ("tiny", "tuned", "compare:1,2")
+        assert result.data["metrics"]["perplexity"]["verdict"] == "no more than chance"
+        assert result.data["metrics"]["bits_per_byte"]["a"] == pytest.approx(runs[1].metrics["bits_per_byte"])
+    finally:
+        engine.close(5)

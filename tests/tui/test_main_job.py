@@ -103,6 +103,8 @@ async def test_the_main_job_on_the_screen(with_converted: Path, tmp_path: Path) 
         await person.job("/evaluate smollm2-tickets --on tickets --rows 3 --max-tokens 4")
         compared = await person.says("/compare smollm2 smollm2-tickets")
         assert {row[0] for row in compared.result["table"]["rows"]} >= {"perplexity"}
+        await person.until(lambda: app.screen is not app.main, 10, "the comparison opens")
+        await pilot.press("escape")
         await person.says("/use smollm2-tickets")
         tuned = await person.says("/chat --temperature 0 --max-tokens 8 Where is my card?")
         assert tuned.text.strip() and tuned.model == "smollm2-tickets"

@@ -21,6 +21,8 @@ SCREENS: dict[str, str] = {
     "check": "tui.screens.quality:QualityScreen",
     "tokens": "tui.screens.tokens:TokensScreen",
     "versus": "tui.screens.versus:VersusScreen",
+    "runs": "tui.screens.runs:RunsScreen",
+    "compare": "tui.screens.runs:RunsScreen",
     "map": "tui.screens.map:MapScreen",
     "find": "tui.screens.find:FindScreen",
 }
