@@ -57,7 +57,7 @@ class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
         Binding("f4", "go('jobs')", "Jobs", show=False, priority=True),
         Binding("f5", "go('chat')", "Chat", show=False, priority=True),
         Binding("f6", "mode", "Ask/Chat", priority=True),
-        Binding("f7", "tune", "Sampling", show=False, priority=True),
+        Binding("f7", "sampling", "Sampling", show=False, priority=True),
         Binding("f8", "sessions", "Chats", show=False, priority=True),
         Binding("slash", "box('/')", "Command", key_display="/"),
         Binding("i", "box('')", "Chat box", show=False),

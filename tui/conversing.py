@@ -95,17 +95,17 @@ class Conversing(Base):
         if self.bridge.engine is not None:
             self.push_screen(SessionsScreen(self.ask_engine), self._run_quietly)
 
-    async def action_tune(self) -> None:
+    async def action_sampling(self) -> None:
         """The form for the system prompt and the sampling of this conversation."""
         from engine.commands.describe import fields
         from engine.commands.registry import command
-        from tui.screens.tune import TuneForm
+        from tui.screens.sampling import SamplingForm
 
         if (engine := self.bridge.engine) is None:
             return
 
         def look() -> tuple[Any, Any, list[str], dict[str, Any]]:
-            cls = command("tune")
+            cls = command("sampling")
             session = engine.current("session") or "main"
             return cls, fields(cls), engine.names("presets"), engine.workspace.sessions.settings(session)
 
@@ -113,7 +113,7 @@ class Conversing(Base):
         own = {**settings.get("sampling", {}), "system": settings.get("system", ""), "preset": settings.get("preset", "")}
         given = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in own.items() if value not in ("", [], None)}
         shown = [view for view in views if view.name not in ("reset", "session")]
-        self.push_screen(TuneForm(cls, shown, {"presets": presets}, given), self._run_quietly)
+        self.push_screen(SamplingForm(cls, shown, {"presets": presets}, given), self._run_quietly)
 
     async def on_show_branches(self) -> None:
         from tui.screens.branches import BranchesScreen

@@ -114,7 +114,7 @@ class Roaming(Base):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing moves behind a dialog, nor before the panels are there."""
-        if action in ("go", "mode", "help", "box", "zoom", "back", "tune", "sessions") and (not self.furnished or self.screen is not self.main):
+        if action in ("go", "mode", "help", "box", "zoom", "back", "sampling", "sessions") and (not self.furnished or self.screen is not self.main):
             return False
         return super().check_action(action, parameters)
 

@@ -22,7 +22,7 @@ class Chat(Speaks):
     """Say something to the model in use, or to another, and read its answer as it comes.
 
     The conversation so far goes along, as much of it as fits the model's context; `clear` starts a new one. What was
-    set with `tune` or a preset holds, unless it is said here. What was attached goes along.
+    set with `sampling` or a preset holds, unless it is said here. What was attached goes along.
     """
 
     verb = "chat"

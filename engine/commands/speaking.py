@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KEEP_EVERY = 1.0
 """Seconds between two writings of an answer that is coming: a killed process loses no more of it."""
-TUNED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed", "stop")
+SAMPLED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed", "stop")
 """The fields of ``Sampling`` that a conversation and a preset may set."""
 
 
@@ -49,7 +49,7 @@ class Speaks(Now):
 
     def sampling(self, settings: dict[str, Any], **more: Any) -> Sampling:
         """How tokens are chosen: what was said here, else what ``settings`` say. ``more`` are other fields."""
-        chosen = {name: getattr(self, name) for name in TUNED if name in self.model_fields_set or name not in settings["sampling"]}
+        chosen = {name: getattr(self, name) for name in SAMPLED if name in self.model_fields_set or name not in settings["sampling"]}
         values: dict[str, Any] = {**settings["sampling"], **chosen, **more}
         ready: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         return Sampling(**ready)

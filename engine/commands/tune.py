@@ -1,173 +1,163 @@
-"""How a conversation's answers are made: system prompt, sampling, presets, and how full the model's window is."""
+"""The Command that measures how a model runs fastest on this machine, and remembers it."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from engine.commands.base import Desk, Field, Now
-from engine.commands.naming import check_name
-from engine.commands.speaking import TUNED, current, measure, settings_of
-from engine.errors import BitternError
-from engine.events import CatalogChanged
+from engine.commands.base import Desk, Field, Work
+from engine.errors import ModelError
 from engine.results import Result, Table
 
+if TYPE_CHECKING:
+    from engine.inference.fastest import Way
+    from engine.inference.race import Figures
+    from engine.jobs.context import JobContext
+    from engine.models.quantise import Kind
+    from engine.store.models import ModelRecord
 
-class Tuning(Now):
-    """The fields that a conversation and a preset may set. What is left out stays as it is."""
-
-    effect = "write"
-
-    system: str | None = Field(None, description="A system prompt: what the model is told before everything else")
-    temperature: float | None = Field(None, ge=0, le=5, description="0 is greedy; higher is more various (0.7)")
-    top_p: float | None = Field(None, gt=0, le=1, description="Sample from the likeliest tokens that add up to this (0.9)")
-    top_k: int | None = Field(None, ge=0, description="Sample from so many likeliest tokens; 0 means all (40)")
-    min_p: float | None = Field(None, ge=0, lt=1, description="Leave out tokens less likely than this share of the likeliest (0)")
-    repetition_penalty: float | None = Field(None, gt=0, description="Over 1: repeat less (1.05)")
-    max_tokens: int | None = Field(None, ge=1, description="The longest answer, in tokens (512)")
-    seed: int | None = Field(None, ge=0, description="The same seed gives the same answer")
-    stop: list[str] = Field([], description="Stop before any of these texts")
-
-    def onto(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """``settings`` with what is said here."""
-        said = {name: value for name in TUNED if (value := getattr(self, name)) not in (None, [])}
-        system = self.system if self.system is not None else settings.get("system", "")
-        return {"system": system, "sampling": {**settings.get("sampling", {}), **said}}
+LOSS = 1.02
+"""A quantisation may raise the perplexity to this much of what it was; one that raises it more is refused."""
 
 
-class Tune(Tuning):
-    """Set how this conversation is answered: its system prompt and its sampling. With nothing said, show it.
+class Tune(Work):
+    """Measure how a GGUF model runs fastest on this machine, and run it that way from now on.
 
-    It holds until it is set otherwise; what `chat` says itself goes before it, and it goes before the preset.
+    Its weights are quantised anew (what raises the perplexity by more than 2 % is refused), then quantisations
+    and threads are raced in short rounds. The fastest for a chat is used by the next loading; --forget takes it back.
     """
 
     verb = "tune"
-    examples = ("tune", "tune --temperature 0 --max-tokens 200", 'tune --system "Answer in one sentence."', "tune --reset")
-    completes = {"preset": "presets", "session": "sessions"}
-
-    preset: str = Field("", description="Use this preset below what is set here")
-    reset: bool = Field(False, description="First take back what was set, the preset too")
-    session: str = Field("", description="Which conversation (the current one)")
-
-    def run(self, desk: Desk) -> Result:
-        session = current(desk, self.session)
-
-        def change(settings: dict[str, Any]) -> None:
-            if self.reset:
-                for name in ("system", "sampling", "preset"):
-                    settings.pop(name, None)
-            settings.update(self.onto(settings))
-            if self.preset:
-                settings["preset"] = self.preset
-
-        if self.preset:
-            desk.workspace.presets.get(self.preset)
-        changed = self.reset or bool(self.preset) or self.onto({}) != {"system": "", "sampling": {}} or self.system is not None
-        if changed:
-            desk.workspace.sessions.change(session, change)
-            desk.publish(CatalogChanged(what="sessions", name=session))
-        return _shown(desk, session)
-
-
-class Preset(Tuning):
-    """Use a preset in this conversation; with no name, list them. A preset is a system prompt and sampling under a name.
-
-    --save keeps what holds in this conversation, and what is said here, under the name. --off stops using one.
-    """
-
-    verb = "preset"
-    words = ("name",)
-    completes = {"name": "presets", "session": "sessions"}
-    examples = ("preset", 'preset terse --save --temperature 0 --system "Answer in one sentence."', "preset terse", "preset terse --forget")
-
-    name: str = Field("", description="Which preset")
-    save: bool = Field(False, description="Make it, or make it anew")
-    forget: bool = Field(False, description="Remove it; conversations that use it go on without")
-    off: bool = Field(False, description="Use none in this conversation")
-    session: str = Field("", description="Which conversation (the current one)")
-
-    def run(self, desk: Desk) -> Result:
-        session, presets = current(desk, self.session), desk.workspace.presets
-        if self.off:
-            desk.workspace.sessions.change(session, lambda settings: settings.update(preset=""))
-            desk.publish(CatalogChanged(what="sessions", name=session))
-            return _shown(desk, session)
-        if not self.name:
-            return _listed(desk, session)
-        if self.save:
-            check_name("preset", self.name)
-            presets.put(self.name, self.onto(settings_of(desk, session)))
-        elif self.forget:
-            presets.get(self.name)
-            presets.forget(self.name)
-            desk.publish(CatalogChanged(what="sessions", name=session))
-            return Result(f"The preset {self.name} is removed.", {"preset": self.name, "removed": True})
-        elif self.onto({}) != {"system": "", "sampling": {}}:
-            raise BitternError("Settings are said, but not what becomes of them.", f"preset {self.name} --save keeps them; `tune` sets them here.")
-        else:
-            presets.get(self.name)
-
-        def use(settings: dict[str, Any]) -> None:
-            # Its own settings would hide the preset's.
-            settings.update(preset=self.name, system="", sampling={})
-
-        desk.workspace.sessions.change(session, use)
-        desk.publish(CatalogChanged(what="sessions", name=session))
-        return _shown(desk, session)
-
-
-class Context(Now):
-    """Say how full the model's window is: what the next question would be sent with, and what no longer fits.
-
-    Loads the model where it is not loaded.
-    """
-
-    verb = "context"
     effect = "compute"
-    examples = ("context", "context --model smollm2-tickets")
-    completes = {"model": "models", "session": "sessions"}
+    words = ("model",)
+    where = "fresh"
+    examples = ("tune smollm2", "tune --rounds 5", "tune smollm2 --forget")
+    completes = {"model": "models"}
 
     model: str = Field("", description="Which model (the one in use)")
-    session: str = Field("", description="Which conversation (the current one)")
+    quantisations: list[Literal["Q8_0", "Q4_0"]] = Field(["Q8_0", "Q4_0"], description="Weights to try beside the file's own: Q8_0,Q4_0")
+    rounds: int = Field(3, ge=1, le=50, description="Rounds that each way is measured in; the median counts")
+    forget: bool = Field(False, description="Take back what was remembered, and measure nothing")
 
-    def run(self, desk: Desk) -> Result:
-        session = current(desk, self.session)
-        settings = settings_of(desk, session)
-        path = desk.workspace.sessions.messages(session, 100_000)
-        with desk.models.use(self.model) as backend:
-            found = measure(backend, settings["system"], path, int(settings["sampling"].get("max_tokens", 512)))
-            name = backend.facts.name
-        if not found:
-            raise BitternError(f"{name} does not say how long a text is.", "Its own server may tell.")
-        dropped = (
-            f" The oldest {found['dropped']} messages no longer fit and are not sent." if found["dropped"] else " Everything said so far is sent."
-        )
-        told = f"{found['used']:,} of {found['window']:,} tokens; {found['room']:,} are kept for the answer.{dropped}"
-        return Result(told, {"session": session, "model": name, **found})
+    def prepare(self, desk: Desk) -> Tune:
+        record = desk.models.record(self.model)
+        if not record.gguf:
+            raise ModelError(
+                f"“{record.name}” runs on {'its base' if record.base else 'transformers'}: there is no GGUF to run in other ways.",
+                "tune measures GGUF models; `models` says what each one runs on.",
+            )
+        return self.model_copy(update={"model": record.name})
+
+    def ready(self, desk: Desk) -> Result | None:
+        from engine.inference.fastest import forget
+
+        if not self.forget:
+            return None
+        had = forget(desk.workspace, desk.models.record(self.model))
+        said = f"{self.model} runs as its file is again." if had else f"Nothing was remembered for {self.model}."
+        desk.models.unload(self.model)
+        return Result(said, {"model": self.model, "forgotten": list(had)})
+
+    def work(self, job: JobContext) -> Result:
+        from engine.devices import cores
+        from engine.inference.fastest import USES, Way, remember
+        from engine.inference.race import race
+
+        record = job.workspace.models.get(self.model)
+        files, qualities = self._files(job, record)
+        # Quantisations first, then threads for the best of them: not every way with every other is worth the time.
+        first = [Way(str(file), name, cores()) for name, file in files.items()]
+        found = self._raced(job, record, first, race, "quantisations")
+        best = {min(found, key=lambda figures: figures.seconds(use)).way for use in USES}
+        more = [Way(way.gguf, way.quantisation, threads) for way in best for threads in {1, max(1, cores() // 2)}]
+        found += self._raced(job, record, [way for way in dict.fromkeys(more) if way not in first], race, "threads")
+        fastest = {use: min(found, key=lambda figures: figures.seconds(use)).way for use in USES}
+        for use, way in fastest.items():
+            remember(job.workspace, record, use, way)
+        kept = {way.gguf for way in fastest.values()}
+        for file in files.values():
+            if str(file) not in kept and str(file) != record.gguf:
+                file.unlink(missing_ok=True)
+        job.changed("models", record.name)
+        return _told(record, found, fastest, qualities)
+
+    def _files(self, job: JobContext, record: ModelRecord) -> tuple[dict[str, Path], list[dict[str, Any]]]:
+        """The weights to race, by name, and what the perplexity of each is, refused ones included."""
+        from engine.inference.perplexity import perplexity
+        from engine.models.gguf_header import read_header
+        from engine.search.guide import guide_rows
+
+        source = Path(record.gguf)
+        own = read_header(source).quantisation
+        text = "\n\n".join(row["text"] for row in guide_rows())
+        job.progress(0, 1, "file", f"perplexity of {source.name}")
+        was = perplexity(source, text)
+        files, qualities = {own: source}, [{"quantisation": own, "perplexity": was, "ratio": 1.0, "refused": ""}]
+        for kind in self.quantisations:
+            if kind == own:
+                continue
+            file = job.workspace.paths.models / f"{record.name}-{kind}.gguf"
+            if refused := self._make(job, source, file, kind):
+                qualities.append({"quantisation": kind, "perplexity": None, "ratio": None, "refused": refused})
+                continue
+            job.progress(0, 1, "file", f"perplexity of {file.name}")
+            now = perplexity(file, text)
+            refused = f"perplexity {was:.2f} to {now:.2f}: {100 * (now / was - 1):+.1f} %" if now > was * LOSS else ""
+            qualities.append({"quantisation": kind, "perplexity": now, "ratio": now / was, "refused": refused})
+            if refused:
+                file.unlink(missing_ok=True)
+                job.log(f"{kind} is refused, {refused}")
+            else:
+                files[kind] = file
+        return files, qualities
+
+    def _make(self, job: JobContext, source: Path, file: Path, kind: Kind) -> str:
+        """Write ``file``, where it would fit into memory; returns why not, or an empty text."""
+        from engine.devices import memory
+        from engine.models.quantise import bytes_of, quantise
+
+        need, free = bytes_of(source, kind), memory().free
+        if need > free / 2:
+            return f"{need / 1e9:.1f} GB, more than half of what is free ({free / 1e9:.1f} GB)"
+
+        def step(done: int, total: int) -> None:
+            job.check()
+            job.progress(done, total, "tensor", f"writing {file.name}")
+
+        if not file.is_file() or file.stat().st_mtime < source.stat().st_mtime:
+            quantise(source, file, kind, step)
+        return ""
+
+    def _raced(self, job: JobContext, record: ModelRecord, ways: list[Way], race: Any, what: str) -> list[Figures]:
+        def step(done: int, total: int) -> None:
+            job.check()
+            job.progress(done, total, "turn", f"measuring {what}")
+
+        found: list[Figures] = race(record, job.workspace.settings, ways, self.rounds, step) if ways else []
+        return found
 
 
-def _shown(desk: Desk, session: str) -> Result:
-    settings = settings_of(desk, session)
-    rows = [[name.replace("_", " "), _told(value)] for name, value in settings["sampling"].items()]
-    if settings["preset"]:
-        rows.insert(0, ["preset", settings["preset"]])
-    if settings["system"]:
-        rows.append(["system", settings["system"]])
-    told = f"{session} is answered with these settings." if rows else f"{session} is answered as a model is by default."
-    return Result(told, {"session": session, **settings}, Table(["", ""], rows) if rows else None)
-
-
-def _listed(desk: Desk, session: str) -> Result:
-    found, used = desk.workspace.presets.all(), settings_of(desk, session)["preset"]
-    rows = [
-        ["*" if name == used else "", name, " ".join(f"{key.replace('_', '-')} {_told(value)}" for key, value in preset["sampling"].items()), preset["system"][:120]]
-        for name, preset in found
+def _told(record: ModelRecord, found: list[Figures], fastest: dict[Any, Way], qualities: list[dict[str, Any]]) -> Result:
+    ways: list[dict[str, Any]] = [
+        {
+            "quantisation": figures.way.quantisation, "threads": figures.way.threads, "prefill": figures.prefill,
+            "decode": figures.decode, "chat_seconds": figures.chat, "batch_seconds": figures.batch,
+            "fastest_for": [use for use, way in fastest.items() if way == figures.way],
+        }
+        for figures in sorted(found, key=lambda figures: figures.chat)
     ]  # fmt: skip
-    told = (
-        f"{len(found)} preset{'' if len(found) == 1 else 's'}." if found else "There is no preset yet. Make one: preset NAME --save --temperature 0"
-    )
-    data = {"used": used, "presets": [{"name": name, **preset} for name, preset in found]}
-    return Result(told, data, Table(["", "name", "sampling", "system"], rows) if rows else None)
-
-
-def _told(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    rows = [
+        [way["quantisation"], str(way["threads"]), f"{way['prefill']:.0f}", f"{way['decode']:.1f}",
+         f"{way['chat_seconds']:.2f}", f"{way['batch_seconds']:.2f}", ", ".join(way["fastest_for"])]
+        for way in ways
+    ]  # fmt: skip
+    chat = fastest["chat"]
+    first = found[0]
+    best = next(figures for figures in found if figures.way == chat)
+    lines = [
+        f"{record.name} runs as {chat.quantisation} on {chat.threads} threads: "
+        f"a chat turn in {best.chat:.2f} s, where its file as it is takes {first.chat:.2f} s."
+    ]
+    lines += [f"{quality['quantisation']} was refused: {quality['refused']}." for quality in qualities if quality["refused"]]
+    columns = ["weights", "threads", "prefill tok/s", "decode tok/s", "chat s", "batch s", "fastest for"]
+    return Result("\n".join(lines), {"model": record.name, "ways": ways, "perplexity": qualities}, Table(columns, rows), opens=f"model:{record.name}")

@@ -202,7 +202,7 @@ def sides_of(workspace: Workspace, words: str, system: str, max_tokens: int, see
 
 
 def _side(workspace: Workspace, word: str, system: str, max_tokens: int, seed: int) -> Side:
-    from engine.commands.tune import Tune
+    from engine.commands.sampling import SetSampling
     from engine.evaluation.sides import Side
 
     head, *settings = word.split("+")
@@ -213,14 +213,14 @@ def _side(workspace: Workspace, word: str, system: str, max_tokens: int, seed: i
     for setting in settings:
         key, given, value = setting.partition("=")
         key = key.replace("-", "_")
-        if not given or key not in Tune.model_fields or key in ("reset", "session"):
+        if not given or key not in SetSampling.model_fields or key in ("reset", "session"):
             raise BitternError(f"“{setting}” in “{word}” is no setting.", "For example: +temperature=0, +top-p=0.9, +max-tokens=60, +seed=1")
         values[key] = [value] if key == "stop" else value
     try:
-        said = Tune(**values).onto(found)
+        said = SetSampling(**values).onto(found)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BitternError(f"“{word}”: {first['loc'][0]}: {first['msg']}.", "See `help tune` for the settings and their bounds.") from None
+        raise BitternError(f"“{word}”: {first['loc'][0]}: {first['msg']}.", "See `help sampling` for the settings and their bounds.") from None
     sampling = {"max_tokens": max_tokens, "seed": seed, **said["sampling"]}
     if "stop" in sampling:
         sampling["stop"] = tuple(sampling["stop"])

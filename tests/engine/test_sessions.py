@@ -199,7 +199,7 @@ def run(engine: Engine, line: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_regenerate_revise_continue_and_branch(talking: Engine, tmp_path: Path) -> None:
-    run(talking, "tune --max-tokens 12 --seed 3 --temperature 1.5 --system Short.")
+    run(talking, "sampling --max-tokens 12 --seed 3 --temperature 1.5 --system Short.")
     first = run(talking, "chat hello")
     assert first["context"]["window"] == 512 and first["context"]["used"] > 20 and first["siblings"] == [first["message"]]
     again = run(talking, "regenerate")
@@ -235,12 +235,12 @@ def test_regenerate_revise_continue_and_branch(talking: Engine, tmp_path: Path) 
 @pytest.mark.slow
 def test_presets_attachments_and_a_question_that_was_never_answered(talking: Engine, tmp_path: Path) -> None:
     run(talking, "preset terse --save --temperature 0 --max-tokens 5 --system Terse.")
-    shown = run(talking, "tune --top-k 7")
+    shown = run(talking, "sampling --top-k 7")
     assert (shown["preset"], shown["system"], shown["sampling"]) == ("terse", "Terse.", {"temperature": 0.0, "max_tokens": 5, "top_k": 7})
     assert run(talking, "chat hi")["usage"]["completion_tokens"] <= 5
     assert run(talking, "chat --max-tokens 9 hi")["usage"]["completion_tokens"] > 5, "what is said itself goes first"
     run(talking, "preset --off")
-    assert run(talking, "tune")["sampling"] == {"top_k": 7}
+    assert run(talking, "sampling")["sampling"] == {"top_k": 7}
     with pytest.raises(NotFound, match="no preset"):
         run(talking, "chat --preset ters hi")
 

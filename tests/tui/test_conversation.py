@@ -15,7 +15,7 @@ from tui.panels.chat import ChatPanel
 from tui.screens.branches import BranchesScreen
 from tui.screens.edit import EditScreen
 from tui.screens.sessions import SessionsScreen
-from tui.screens.tune import TuneForm
+from tui.screens.sampling import SamplingForm
 from tui.state.chat import ChatState
 from tui.widgets.chips import Chip
 from tui.widgets.entries import Citations
@@ -132,7 +132,7 @@ async def quiet(app: BitternApp) -> None:
 async def test_again_anew_branches_and_sessions(tiny_home: Path) -> None:
     async with screen(tiny_home) as (app, pilot):
         await says(app, pilot, "/use tiny")
-        await says(app, pilot, "/tune --max-tokens 8 --temperature 1.5 --seed 1")
+        await says(app, pilot, "/sampling --max-tokens 8 --temperature 1.5 --seed 1")
         app.action_mode()
         await says(app, pilot, "hello there")
         await quiet(app)
@@ -204,7 +204,7 @@ async def test_a_row_is_attached_and_taken_off_and_sampling_is_set(tiny_home: Pa
         await until(lambda: app.parts.chips.names == ["lines/train/1"])
 
         await pilot.press("f7")
-        await until(lambda: isinstance(app.screen, TuneForm))
+        await until(lambda: isinstance(app.screen, SamplingForm))
         app.screen.query_one("#field-max_tokens", Input).value = "4"
         app.screen.query_one("#field-system", Input).value = "Be brief."
         await pilot.press("ctrl+s")

@@ -10,7 +10,7 @@ from textual.widgets import Button
 from tui.screens.train_form import TrainForm
 
 
-class TuneForm(TrainForm):
+class SamplingForm(TrainForm):
     """Dismissed with the line to run, or an empty string. An empty field is the preset's, or the default."""
 
     def on_mount(self) -> None:

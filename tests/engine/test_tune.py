@@ -95,7 +95,7 @@ def test_perplexity_is_that_of_torch(gguf: Path) -> None:
 
 
 def test_the_fastest_is_measured_remembered_used_and_forgotten(opened: Engine) -> None:
-    job = opened.run(opened.parse("speed tiny --quantisations Q8_0,Q4_0 --rounds 1")).data["job"]
+    job = opened.run(opened.parse("tune tiny --quantisations Q8_0,Q4_0 --rounds 1")).data["job"]
     finish(opened, job, seconds=120)
     data = opened.result(job).data
     ways, qualities = data["ways"], {quality["quantisation"]: quality for quality in data["perplexity"]}
@@ -109,14 +109,14 @@ def test_the_fastest_is_measured_remembered_used_and_forgotten(opened: Engine) -
     kept = {path.name for path in opened.workspace.paths.models.glob("*.gguf")}
     assert kept <= {f"tiny-{way.quantisation}.gguf", f"tiny-{fastest(opened.workspace, record, 'batch').quantisation}.gguf"}  # type: ignore[union-attr]
 
-    assert opened.run(opened.parse("speed tiny --forget")).data["forgotten"] == ["chat", "batch"]
+    assert opened.run(opened.parse("tune tiny --forget")).data["forgotten"] == ["chat", "batch"]
     eight = opened.workspace.paths.models / "tiny-Q8_0.gguf"
     quantise(Path(record.gguf), eight, "Q8_0")
     remember(opened.workspace, record, "chat", Way(str(eight), "Q8_0", 1))
     with opened.models.use("tiny") as backend:
         assert backend.facts.quantisation == "Q8_0" and "1 threads" in backend.facts.device
         assert "".join(backend.stream([{"role": "user", "content": "hello"}], _greedy(), _token()))
-    assert opened.run(opened.parse("speed tiny --forget")).data["forgotten"] == ["chat"]
+    assert opened.run(opened.parse("tune tiny --forget")).data["forgotten"] == ["chat"]
     with opened.models.use("tiny") as backend:
         assert backend.facts.quantisation != "Q8_0"
     remember(opened.workspace, record, "chat", Way(str(eight), "Q8_0", 1))
@@ -125,8 +125,8 @@ def test_the_fastest_is_measured_remembered_used_and_forgotten(opened: Engine) -
 
 
 def test_a_quantisation_that_loses_too_much_is_refused_with_figures(opened: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.commands.speed.LOSS", 0.5)
-    job = opened.run(opened.parse("speed tiny --quantisations Q8_0 --rounds 1")).data["job"]
+    monkeypatch.setattr("engine.commands.tune.LOSS", 0.5)
+    job = opened.run(opened.parse("tune tiny --quantisations Q8_0 --rounds 1")).data["job"]
     finish(opened, job, seconds=120)
     assert "Q8_0 was refused: perplexity" in opened.result(job).summary
     assert not list(opened.workspace.paths.models.glob("tiny-*.gguf"))
@@ -135,7 +135,7 @@ def test_a_quantisation_that_loses_too_much_is_refused_with_figures(opened: Engi
 def test_a_model_without_a_gguf_is_a_clear_error(opened: Engine, gguf: Path) -> None:
     finish(opened, opened.run(opened.parse(f"pull {gguf.parent / 'tiny'} --name folder")).data["job"])
     with pytest.raises(ModelError, match="no GGUF"):
-        opened.run(opened.parse("speed folder"))
+        opened.run(opened.parse("tune folder"))
 
 
 def _greedy() -> object:
