@@ -283,7 +283,7 @@ class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
         yield from super().get_system_commands(screen)
         yield "Train a model", "Open the form", self.open_train_form
         yield "Conversations", "Find, open, name, pin and put away conversations", self.action_sessions
-        yield "Sampling", "The system prompt and the sampling of this conversation", self.action_tune
+        yield "Sampling", "The system prompt and the sampling of this conversation", self.action_sampling
 
 
 def run_screen(workspace: Path | None = None) -> int:

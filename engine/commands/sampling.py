@@ -102,7 +102,9 @@ class Preset(SamplingFields):
             desk.publish(CatalogChanged(what="sessions", name=session))
             return Result(f"The preset {self.name} is removed.", {"preset": self.name, "removed": True})
         elif self.onto({}) != {"system": "", "sampling": {}}:
-            raise BitternError("Settings are said, but not what becomes of them.", f"preset {self.name} --save keeps them; `sampling` sets them here.")
+            raise BitternError(
+                "Settings are said, but not what becomes of them.", f"preset {self.name} --save keeps them; `sampling` sets them here."
+            )
         else:
             presets.get(self.name)
 

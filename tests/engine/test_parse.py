@@ -132,7 +132,7 @@ def test_completion_of_verbs_flags_choices_and_names() -> None:
     def names(kind: str) -> list[str]:
         return {"datasets": ["rye-1", "rye-2", "oat"], "models": ["big"]}.get(kind, [])
 
-    assert [word for word, _ in complete("/ba", names)] == ["bake"]
+    assert [word for word, _ in complete("/bak", names)] == ["bake"]
     assert [word for word, _ in complete("/bake ry", names)] == ["rye-1", "rye-2"]
     assert [word for word, _ in complete("/bake rye-1 --oven ", names)] == ["big"]
     assert [word for word, _ in complete("/bake rye-1 --crust s", names)] == ["soft"]

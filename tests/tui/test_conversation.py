@@ -14,8 +14,8 @@ from tests.tui.test_flows import says, screen, until
 from tui.panels.chat import ChatPanel
 from tui.screens.branches import BranchesScreen
 from tui.screens.edit import EditScreen
-from tui.screens.sessions import SessionsScreen
 from tui.screens.sampling import SamplingForm
+from tui.screens.sessions import SessionsScreen
 from tui.state.chat import ChatState
 from tui.widgets.chips import Chip
 from tui.widgets.entries import Citations
