@@ -16,6 +16,7 @@ from engine.errors import ModelError
 from engine.inference.calls import Calls
 from engine.inference.constraint import grammar
 from engine.inference.guard import neutralise
+from engine.inference.llama_server import open_server
 from engine.inference.protocol import SMALL, Facts, Sampling, Usage, decoding_rate
 from engine.inference.thoughts import Thoughts
 from engine.models.gguf_header import read_header
@@ -57,13 +58,6 @@ class LlamaCpp:
         parameters.n_parallel = 1
         parameters.cpuparams.n_threads = threads
         parameters.cpuparams_batch.n_threads = threads
-        # The server opens a port of its own on loopback; without the key it answers nobody.
-        parameters.hostnames = ["127.0.0.1"]
-        parameters.port = 0
-        parameters.api_keys = [self._key]
-        parameters.verbosity = -1
-        parameters.warmup = False
-        parameters.ui = False
         if cpu:
             parameters.n_gpu_layers = 0
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
@@ -77,7 +71,7 @@ class LlamaCpp:
             parameters.speculative.ngram_simple.size_n = NGRAM
             parameters.speculative.ngram_simple.size_m = settings.lookup
         try:
-            self._server = xllamacpp.Server(parameters)
+            self._server = open_server(parameters, self._key)
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(
                 f"llama.cpp can't load {record.gguf}: {error}.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.devices import cores
 from engine.errors import ModelError
+from engine.inference.llama_server import open_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,14 +33,8 @@ def perplexity(gguf: Path, text: str, tokens: int = 400) -> float:
     parameters.n_ctx = ROOM
     parameters.n_parallel = 1
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = cores()
-    parameters.hostnames = ["127.0.0.1"]
-    parameters.port = 0
-    parameters.api_keys = [key]
-    parameters.verbosity = -1
-    parameters.warmup = False
-    parameters.ui = False
     try:
-        server = xllamacpp.Server(parameters)
+        server = open_server(parameters, key)
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"llama.cpp can't load {gguf}: {error}.", "It is not used.") from None
 

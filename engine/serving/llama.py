@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from engine.devices import cores
 from engine.errors import ModelError
+from engine.inference.llama_server import open_server
 from engine.inference.llamacpp import check
 from engine.serving.upstream import ANSWER_SECONDS, CHAT
 
@@ -43,16 +44,9 @@ class LlamaServer:
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
         if adapter is not None:
             parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
-        # It listens on loopback for the door alone: nobody else has this key.
-        parameters.hostnames = ["127.0.0.1"]
-        parameters.port = 0
-        parameters.api_keys = [self._key]
-        parameters.endpoint_slots = False
-        parameters.verbosity = -1
-        parameters.warmup = False
-        parameters.ui = False
         try:
-            self._server: Any = xllamacpp.Server(parameters)
+            # It listens for the door alone: nobody else has this key.
+            self._server: Any = open_server(parameters, self._key)
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(
                 f"llama.cpp can't load {base.gguf}: {error}.",

@@ -25,14 +25,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of llama.cpp's own HTTP server with the tiny model; it wants ``KEY``."""
     import xllamacpp
 
+    from engine.inference.llama_server import open_server
+
     root = tmp_path_factory.mktemp("served")
     write_gguf(talkative(chat_model(root / "tiny")), root / "tiny.gguf", "F32")
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(root / "tiny.gguf")
-    parameters.n_ctx, parameters.n_parallel, parameters.port = 512, 1, 0
-    parameters.hostnames, parameters.api_keys = ["127.0.0.1"], [KEY]
-    parameters.warmup, parameters.ui, parameters.verbosity = False, False, -1
-    server = xllamacpp.Server(parameters)
+    parameters.n_ctx, parameters.n_parallel = 512, 1
+    server = open_server(parameters, KEY)
     yield f"{server.listening_address}/v1"
     del server
 

@@ -78,6 +78,23 @@ def test_a_stop_leaves_no_file(gguf: Path, tmp_path: Path) -> None:
         quantise(tmp_path / "bad.gguf", tmp_path / "out.gguf", "Q8_0")
 
 
+def test_a_server_that_is_dropped_at_once_does_not_wait_for_ever(gguf: Path) -> None:
+    """As ``load`` and then ``unload`` do. Without the wait for its loop one in a few never comes back."""
+    import subprocess
+    import sys
+
+    code = f"""
+import torch, xllamacpp
+from engine.inference.llama_server import open_server
+for n in range(12):
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path, parameters.n_ctx, parameters.n_parallel = {str(gguf)!r}, 512, 1
+    server = open_server(parameters, "key")
+    del server
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=100, check=False).returncode == 0
+
+
 def test_perplexity_is_that_of_torch(gguf: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
