@@ -90,6 +90,7 @@ VERBS: dict[str, str] = {
     "compare": "engine.commands.compare:Compare",
     "worst": "engine.commands.worst:Worst",
     "nearest": "engine.commands.worst:Nearest",
+    "report": "engine.commands.report:ReportCommand",
     "versus": "engine.commands.versus:Versus",
     "versus-run": "engine.commands.versus:VersusRun",
     "ballot": "engine.commands.versus:BallotCommand",

@@ -45,3 +45,18 @@ def headline(metrics: dict[str, Any]) -> str:
     found = single(metrics)
     shown = [name for name in ("accuracy", "macro_f1", "exact_match", "rouge_l", "perplexity") if name in found][:3]
     return ", ".join(f"{words(name)} {figure(name, found[name])}" for name in shown)
+
+
+def most_confused(metrics: dict[str, Any], count: int = 10) -> list[dict[str, Any]]:
+    """The pairs of labels that are mistaken most often: reference, prediction, rows."""
+    found = metrics.get("confusion")
+    if not found:
+        return []
+    labels = found["labels"]
+    pairs = [
+        {"reference": labels[row], "prediction": labels[column], "rows": times}
+        for row, line in enumerate(found["matrix"])
+        for column, times in enumerate(line)
+        if row != column and times
+    ]
+    return sorted(pairs, key=lambda pair: -pair["rows"])[:count]

@@ -11,7 +11,7 @@ from engine.data.rows import load_split
 from engine.devices import set_torch_threads
 from engine.errors import DataError
 from engine.evaluation import kept
-from engine.evaluation.figures import between, figure, headline, single, words
+from engine.evaluation.figures import between, figure, headline, most_confused, single, words
 from engine.evaluation.tasks import Answers, Classification
 from engine.models.convert import trainable_folder
 from engine.models.learned import expect_inference
@@ -76,21 +76,6 @@ def tell(record: RunRecord) -> Result:
     )
     where = f"{record.dataset}/{record.split}"
     return Result(f"{record.model} on {record.rows} rows of {where}: {headline(record.metrics)}", data, table, opens=f"run:{record.id}")
-
-
-def most_confused(metrics: dict[str, Any], count: int = 10) -> list[dict[str, Any]]:
-    """The pairs of labels that are mistaken most often: reference, prediction, rows."""
-    found = metrics.get("confusion")
-    if not found:
-        return []
-    labels = found["labels"]
-    pairs = [
-        {"reference": labels[row], "prediction": labels[column], "rows": times}
-        for row, line in enumerate(found["matrix"])
-        for column, times in enumerate(line)
-        if row != column and times
-    ]
-    return sorted(pairs, key=lambda pair: -pair["rows"])[:count]
 
 
 def _task(job: JobContext, spec: EvalSpec, dataset: DatasetRecord) -> Task:

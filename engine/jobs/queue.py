@@ -25,6 +25,7 @@ from engine.jobs import journal
 from engine.jobs.context import CancelToken
 from engine.jobs.journal import Journal
 from engine.jobs.runner import run
+from engine.jobs.surroundings import surroundings
 from engine.paths import write_json
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class JobQueue:
         record = self._workspace.jobs.add(command.verb, command.model_dump(mode="json"), command.title(), command.slot, after)
         folder = self._workspace.paths.job(record.id)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "job.json", {"id": record.id, "verb": record.verb, "command": record.command, "created": record.created})
+        told = {"id": record.id, "verb": record.verb, "command": record.command, "created": record.created, "made_with": surroundings()}
+        write_json(folder / "job.json", told)
         self._bus.publish(JobQueued(job=record.id, title=record.title, verb=record.verb))
         self._adopt(record.id)
         return record

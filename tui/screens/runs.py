@@ -67,6 +67,7 @@ class RunsScreen(Screen[None]):
     def on_mount(self) -> None:
         self.query_one("#runs-by").display = False
         self._list("runs-list").focus()
+        self._tell("Reading the predictions …")
         self.run_worker(self._load(), exit_on_error=False)
 
     def _list(self, name: str) -> NamedList:

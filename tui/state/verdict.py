@@ -76,9 +76,12 @@ class VerdictView:
 
 
 def aligned(table: dict[str, Any] | None) -> list[str]:
-    """A table as lines of columns that stand below each other, the first line its heading."""
+    """A table as lines of columns that stand below each other, the first line its heading. A verdict stands beside what it
+    is about, so that a narrow screen has it."""
     if not table:
         return []
     lines = [[" ".join(str(cell).split())[:WIDEST] for cell in row] for row in [table["columns"], *table["rows"]]]
+    if lines[0][-1] == "verdict":
+        lines = [[*line[:1], line[-1], *line[1:-1]] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
