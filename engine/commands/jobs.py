@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from engine import events
@@ -85,9 +86,11 @@ class Job(Now):
         if progress:
             rows.append(["progress", f"{progress.done:g} of {progress.total or '?'} {progress.unit} {progress.note}".strip()])
         rows += [[name, f"{metric.value:.4g} (step {metric.step})"] for name, metric in sorted(metrics.items())]
+        written = samples(desk, self.job)
         peak = desk.workspace.peaks.find(self.job)
         if peak:
             rows.append(["memory", peak.says()])
+        rows += [[f"sample {one['sample']}", f"{one['prompt']} → {one['answer']}"] for one in written]
         if record.error:
             rows += [["error", record.error["message"]], ["way out", record.error.get("hint", "")]]
             rows += [["try", repair["line"]] for repair in record.error.get("repairs", [])]
@@ -95,12 +98,20 @@ class Job(Now):
             **as_data(record),
             "progress": {"done": progress.done, "total": progress.total, "unit": progress.unit} if progress else None,
             "metrics": {name: {"step": metric.step, "value": metric.value} for name, metric in metrics.items()},
+            "samples": written,
             "memory": {"expected": peak.corrected, "predicted": peak.predicted, "measured": peak.measured} if peak else None,
             "folder": str(desk.workspace.paths.job(self.job)),
         }
         return Result(
             f"Job {record.id}: {record.title}: {record.state}. {record.summary}".strip(), data, Table(["", ""], rows), opens=f"job:{record.id}"
         )
+
+
+def samples(desk: Desk, job_id: str) -> list[dict[str, Any]]:
+    """What a training wrote at its last measure: step, sample, prompt, wanted, answer."""
+    file = desk.workspace.paths.job(job_id) / "samples.jsonl"
+    found = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+    return list({one["sample"]: one for one in found}.values())
 
 
 class Logs(Now):
@@ -169,17 +180,25 @@ class Pause(Now):
 class Resume(Now):
     """Go on with a paused, interrupted, failed or cancelled job from its last checkpoint.
 
-    A resumed training continues with the same data order, random state and optimiser: to the same losses.
+    A resumed training continues with the same data order, random state and optimiser: to the same losses. It may go on
+    with another learning rate or another number of steps, which its record keeps.
     """
 
     verb = "resume"
     effect = "compute"
     words = ("job",)
-    examples = ("resume 3",)
+    examples = ("resume 3", "resume 3 --learning-rate 0.0002 --max-steps 400")
     completes = {"job": "jobs"}
     job: str = Field(description="The job's number")
+    learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate from here on (a training)")
+    max_steps: int | None = Field(None, ge=1, description="Steps in all, those that are done included (a training)")
 
     def run(self, desk: Desk) -> Result:
+        changes = {name: value for name in ("learning_rate", "max_steps") if (value := getattr(self, name)) is not None}
+        if changes:
+            from engine.commands.steering import change
+
+            change(desk, self.job, changes)
         record = desk.queue.resume(self.job)
         return Result(f"Job {record.id} is queued again: {record.title}.", as_data(record), opens=f"job:{record.id}")
 

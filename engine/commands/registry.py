@@ -84,6 +84,8 @@ VERBS: dict[str, str] = {
     "servers": "engine.commands.serve:Servers",
     # training and evaluation
     "train": "engine.commands.training:Train",
+    "checkpoint": "engine.commands.steering:Checkpoint",
+    "finish": "engine.commands.steering:Finish",
     "mask": "engine.commands.masking:Mask",
     "evaluate": "engine.commands.evaluation:Evaluate",
     "runs": "engine.commands.evaluation:Runs",

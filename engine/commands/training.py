@@ -55,6 +55,8 @@ class Train(Work):
     eval_rows: int | None = Field(None, ge=1, description="Held-out rows that the loss is measured on")
     eval_steps: int | None = Field(None, ge=1, description="Steps between measures of the held-out loss")
     save_steps: int | None = Field(None, ge=1, description="Steps between checkpoints; left open, one about every 45 seconds")
+    patience: int | None = Field(None, ge=1, description="Stop after so many measures without gain, and keep the best")
+    samples: int = Field(0, ge=0, le=20, description="Answer so many held-out prompts at each measure, to be read in the log (sft)")
     name: str = Field("", description="What the trained model is called (BASE-DATASET)")
     allow: list[Literal["stop", "truncated", "empty", "leak"]] = Field([], description="Gates that may be red: stop,truncated,empty,leak")
     force: bool = Field(False, description="Start even where the estimate says that it can't fit in memory")
@@ -94,6 +96,7 @@ class Train(Work):
             "batch_size": self.batch_size, "grad_accumulation": self.grad_accumulation, "max_length": self.max_length,
             "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "seed": self.seed,
             "split": self.split, "eval_rows": self.eval_rows, "eval_steps": self.eval_steps, "save_steps": self.save_steps,
+            "patience": self.patience, "samples": self.samples if self.recipe == "sft" else 0,
         }  # fmt: skip
         given = {name: value for name, value in asked.items() if value is not None}
         values = {**DEFAULTS[self.recipe], **given}

@@ -156,6 +156,14 @@ class JobTable:
             tx.execute("UPDATE jobs SET state = 'queued', request = '', finished = NULL, error = '' WHERE id = ?", (job_id,))
             return self._inside(tx, job_id)
 
+    def change(self, job_id: str, command: dict[str, Any]) -> None:
+        """Give a stopped job another Command (the same verb, other values). Raises ``JobError`` for one that is not stopped."""
+        with self._db.transaction() as tx:
+            job = self._inside(tx, job_id)
+            if not job.resumable:
+                raise JobError(f"Job {job_id} is {job.state}: only a stopped job can be changed.", f"Stop it first: pause {job_id}")
+            tx.execute("UPDATE jobs SET command = ? WHERE id = ?", (json.dumps(command), job_id))
+
     def move(self, job_id: str, where: Literal["up", "down", "front"]) -> JobRecord:
         """Change a queued job's place. Raises ``JobError`` for one that is not queued."""
         with self._db.transaction() as tx:

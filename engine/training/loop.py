@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from engine.devices import bf16_pays, set_torch_threads, torch_device
-from engine.errors import BitternError
+from engine.errors import BitternError, JobError, ModelError
 from engine.models.convert import trainable_folder
 from engine.paths import write_json
 from engine.training import checkpoints
@@ -20,18 +20,22 @@ from engine.training.collate import Pad
 from engine.training.memory import expect_training
 from engine.training.order import Grouped
 from engine.training.outcome import put_in_place, tell
+from engine.training.rate import Rate
 from engine.training.recipes import recipe
 from engine.training.reporting import Report
+from engine.training.rescue import Rescue, let_go, out_of_memory
+from engine.training.samples import Samples
+from engine.training.watch import WISH, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from engine.jobs.context import JobContext
     from engine.results import Result
     from engine.training.recipes import Recipe
     from engine.training.rows import Prepared
     from engine.training.spec import TrainSpec
+    from engine.training.watch import Ended
 
 NEVER = 10**9
 """More steps than any training has."""
@@ -69,25 +73,37 @@ def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepa
     prepared = how.prepare(job, spec, folder)
     if gate:
         prepared = replace(prepared, facts={**prepared.facts, **gate(spec, prepared)})
-    while True:
-        expect_training(job, spec, max(len(row["input_ids"]) for row in prepared.train))
-        try:
-            trained = train(job, spec, how, prepared, folder)
-            break
-        except (MemoryError, RuntimeError) as error:
-            smaller = spec.halved()
-            if not _out_of_memory(error) or smaller is None:
-                raise
-            job.log(
-                f"Memory ran out. Going on with batches of {smaller.batch_size} rows, {smaller.grad_accumulation} to a step:"
-                f" each step still learns from {smaller.rows_a_step} rows.",
-                "warning",
-            )
-            spec = smaller
-            write_json(_batch_file(job), {"batch_size": spec.batch_size, "grad_accumulation": spec.grad_accumulation})
+    trained = _train_in_memory(job, spec, how, prepared, folder)
+    spec = _remembered(job, spec)
     job.check()
     record = put_in_place(job, spec, how, prepared, trained.model, trained.state, trained.seconds)
     return tell(spec, record, trained.state, trained.seconds)
+
+
+def _train_in_memory(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path) -> Trained:
+    """Train; where memory runs out, go on from the last finished step with fewer rows in memory at once."""
+    while True:
+        expect_training(job, spec, max(len(row["input_ids"]) for row in prepared.train))
+        try:
+            return train(job, spec, how, prepared, folder)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            smaller = spec.halved()
+            if smaller is None:
+                raise ModelError(
+                    f"Memory ran out while training {spec.base}, with one row at a time.",
+                    f"Try a smaller --max-length (now {spec.max_length}), --method lora, or a smaller model. What was learned is kept: resume {job.id}",
+                ) from None
+            # The model that failed must be gone before the next one is loaded.
+            let_go(error)
+        job.log(
+            f"Memory ran out. Going on with batches of {smaller.batch_size} rows, {smaller.grad_accumulation} to a step:"
+            f" each step still learns from {smaller.rows_a_step} rows.",
+            "warning",
+        )
+        spec = smaller
+        write_json(_batch_file(job), {name: getattr(spec, name) for name in ("batch_size", "grad_accumulation", "eval_batch_size")})
 
 
 def train(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path) -> Trained:
@@ -102,20 +118,54 @@ def train(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, fol
     set_seed(spec.seed)
     model = how.model(spec, folder, prepared)
     trainer = build(spec, how, prepared, model, root, resumed=last is not None)
-    report = Report(job, before, timed=spec.save_steps is None)
-    trainer.add_callback(report)
+    report, watch, rescue = Report(job, before, timed=spec.save_steps is None), Watch(job, spec, keep=keeps_best(spec)), Rescue()
+    for callback in (Rate(spec.learning_rate), report, watch, rescue, *([Samples(job, prepared, spec.samples)] if spec.samples else [])):
+        trainer.add_callback(callback)
     # The model's first random numbers were drawn while it was built; dropout starts from here, however it was built.
     set_seed(spec.seed)
     if last is not None and checkpoints.step_of(last) >= steps_in_all(spec, len(prepared.train)):
         # Killed between the last step and the end: the Trainer would take one step too many.
         trainer._load_from_checkpoint(str(last))
-        return Trained(model, TrainerState.load_from_json(str(last / "trainer_state.json")), before)
-    began = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+        trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+        return _best(job, spec, trainer, before) if spec.patience else Trained(model, trainer.state, before)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    except (MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
+            rescue.keep(trainer, report.seconds)
+        raise
+    if watch.wrong:
+        raise JobError(f"{watch.wrong}.", watch.way_out())
+    if watch.ended or spec.patience:
+        return _best(job, spec, trainer, report.seconds, ended=watch.ended)
     if trainer.state.global_step < trainer.state.max_steps:
         job.check()
         raise BitternError(f"The training ended at step {trainer.state.global_step} of {trainer.state.max_steps}.", "Resume the job.")
-    return Trained(model, trainer.state, before + time.monotonic() - began)
+    return Trained(model, trainer.state, report.seconds)
+
+
+def keeps_best(spec: TrainSpec) -> bool:
+    """Whether each best measure is saved: where somebody waits for it, and where it is as small as an adapter."""
+    return spec.patience is not None or spec.method == "lora"
+
+
+def _best(job: JobContext, spec: TrainSpec, trainer: Trainer, seconds: float, ended: Ended = "") -> Trained:
+    """What a training leaves that keeps its best: the weights of the lowest held-out loss, if they were saved."""
+    state = trainer.state
+    if ended == "" and state.global_step < state.max_steps:
+        job.check()
+        raise BitternError(f"The training ended at step {state.global_step} of {state.max_steps}.", "Resume the job.")
+    why = {"patience": f"The held-out loss has not fallen for {spec.patience} measures. ", "finish": "Stopped on request. ", "": ""}[ended]
+    folder = Path(state.best_model_checkpoint) if state.best_model_checkpoint else None
+    if folder is None or checkpoints.marker(folder) is None or checkpoints.step_of(folder) == state.global_step:
+        job.log(f"{why}The weights of step {state.global_step} of {state.max_steps} are kept.")
+        return Trained(trainer.model, state, seconds)
+    trainer._load_from_checkpoint(str(folder))
+    best = TrainerState.load_from_json(str(folder / "trainer_state.json"))
+    job.log(
+        f"{why}The best weights are kept: those of step {best.global_step}, held-out loss {state.best_metric:.4g}; it went to step {state.global_step}."
+    )
+    return Trained(trainer.model, best, seconds)
 
 
 def build(spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, root: Path, *, resumed: bool) -> Trainer:
@@ -142,7 +192,7 @@ def arguments(spec: TrainSpec, how: Recipe, rows: int, root: Path, *, resumed: b
         max_steps=spec.max_steps or -1,
         learning_rate=spec.learning_rate,
         per_device_train_batch_size=spec.batch_size,
-        per_device_eval_batch_size=max(spec.batch_size, 8),
+        per_device_eval_batch_size=spec.rows_measured,
         gradient_accumulation_steps=spec.grad_accumulation,
         warmup_steps=spec.warmup,
         lr_scheduler_type=spec.scheduler,
@@ -181,6 +231,7 @@ def steps_in_all(spec: TrainSpec, rows: int) -> int:
 
 def clean(job: JobContext) -> None:
     """Remove a finished job's checkpoints: the trained model is in its place."""
+    (job.folder / WISH).unlink(missing_ok=True)
     shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
 
 
@@ -195,8 +246,3 @@ def _remembered(job: JobContext, spec: TrainSpec) -> TrainSpec:
     except FileNotFoundError:
         return spec
     return spec.model_copy(update=found)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text

@@ -41,6 +41,9 @@ class TrainSpec(BaseModel):
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps over which the learning rate rises")
     scheduler: Scheduler = "linear"
     weight_decay: float = Field(0.0, ge=0)
+    patience: int | None = Field(None, ge=1, description="Measures of the held-out loss without gain that end the training; the best is kept")
+    samples: int = Field(0, ge=0, description="Held-out prompts that are answered at each measure")
+    eval_batch_size: int | None = Field(None, ge=1, description="Held-out rows in one forward pass; as many as are trained on, at least 8")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
     @property
@@ -48,13 +51,22 @@ class TrainSpec(BaseModel):
         """Rows that one optimiser step sees: what must not change when memory runs short."""
         return self.batch_size * self.grad_accumulation
 
+    @property
+    def rows_measured(self) -> int:
+        """Held-out rows in one forward pass."""
+        return self.eval_batch_size or max(self.batch_size, 8)
+
     def halved(self) -> TrainSpec | None:
-        """The same training in half the memory for activations, or ``None`` when a batch is one row already."""
-        if self.batch_size == 1:
+        """The same training with at most half the rows in memory at once, or ``None`` when that is one row already.
+
+        The batch becomes the largest divisor of the rows of a step that is at most half of it: 8 becomes 4, 9 becomes
+        3, 7 becomes 1, and each step still learns from the same rows.
+        """
+        if self.batch_size == 1 and self.rows_measured == 1:
             return None
-        # An odd batch keeps no exact half; the next even one does.
-        half = self.batch_size // 2
-        return self.model_copy(update={"batch_size": half, "grad_accumulation": max(1, self.rows_a_step // half)})
+        batch = max((size for size in range(1, self.batch_size // 2 + 1) if self.rows_a_step % size == 0), default=1)
+        changes = {"batch_size": batch, "grad_accumulation": self.rows_a_step // batch, "eval_batch_size": max(1, self.rows_measured // 2)}
+        return self.model_copy(update=changes)
 
 
 DEFAULTS: dict[RecipeName, dict[str, object]] = {
