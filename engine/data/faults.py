@@ -22,7 +22,8 @@ FILE = "left-out.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A row that can't be used: where it begins (``line`` and ``column`` from 1, 0 where unknown), why, and what is there."""
+    """A row that can't be used: where it begins (``line`` and ``column`` from 1, 0 where unknown), why, and what is there;
+    or ``rows`` of them that can only be read together."""
 
     file: str
     line: int
@@ -30,6 +31,7 @@ class Fault:
     reason: str
     hint: str = ""
     raw: str = ""
+    rows: int = 1
 
     @property
     def place(self) -> str:
@@ -50,13 +52,13 @@ class Survey:
 
     def found(self, fault: Fault) -> None:
         self.first = self.first or fault
-        self.bad += 1
+        self.bad += fault.rows
         self.more = self.bad >= MOST
 
     def error(self) -> DataError:
         """The first fault as an error, with the number of good rows and the offer to leave the others out."""
         fault = self.first or Fault("", 0, 0, "")
-        shown = f" There stands: “{visible(fault.raw, fault.column)}”." if fault.raw.strip() else ""
+        shown = standing(fault.raw, fault.column)
         counted = f"{self.good:,} {'row is' if self.good == 1 else 'rows are'} good, {'more than ' if self.more else ''}{self.bad:,} not."
         error = DataError(f"{fault.place}: {fault.reason}.{shown} {counted}", fault.hint)
         if self.good:
@@ -75,7 +77,7 @@ class LeftOut:
         self._file: TextIO | None = None
 
     def row(self, fault: Fault) -> None:
-        self.rows += 1
+        self.rows += fault.rows
         self._fault(fault)
 
     def part(self, fault: Fault) -> None:
@@ -124,6 +126,11 @@ def listed(folder: Path) -> int:
             return sum(1 for _ in file)
     except FileNotFoundError:
         return 0
+
+
+def standing(raw: str, column: int) -> str:
+    """What stands at a place, as a sentence of an error; nothing where nothing does."""
+    return f" There stands: “{visible(raw, column)}”." if raw.strip() else ""
 
 
 def visible(raw: str, column: int, width: int = 60) -> str:

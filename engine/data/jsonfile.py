@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data import encoding as encodings
 from engine.data.check import free_memory
-from engine.data.faults import Fault, LeftOut, Survey
+from engine.data.faults import Fault, LeftOut, Survey, standing
 from engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 UNPACKED = 12
 """How much larger a JSON text is in memory than on the disk, at worst."""
 ONE_EACH = "Each line must be one whole JSON object."
+DEEP = "the lists or objects in it are nested too deeply"
 _BROKEN = re.compile("[\udc80-\udcff]")
 Item = tuple[int, str, Any]
 """A line's number (0 in a list), its text, and its value."""
@@ -103,8 +104,10 @@ def _read(name: str, number: int, line: str, encoding: str, hooks: dict[str, Any
         value = _whole_letters(json.loads(line, **hooks), line, strict=bool(hooks))
     except json.JSONDecodeError as error:
         return Fault(name, number, error.colno, error.msg, ONE_EACH, line)
-    except (RecursionError, ValueError) as error:
-        return Fault(name, number, 0, str(error) or "nested too deeply", ONE_EACH, line)
+    except RecursionError:
+        return Fault(name, number, 0, DEEP, ONE_EACH, line)
+    except ValueError as error:
+        return Fault(name, number, 0, str(error), ONE_EACH, line)
     if not isinstance(value, dict if hooks else (dict, list)):
         return Fault(name, number, 1, f"there is no object here, but {line.strip()[:20]}", "Each line must be one JSON object.", line)
     return number, line, value
@@ -127,11 +130,14 @@ def whole(path: Path, encoding: str, *, strict: bool = False) -> Any:
         return _whole_letters(json.loads(text, **hooks), text, strict=strict)
     except json.JSONDecodeError as error:
         good, _ = items(text)
-        counted = f" {len(good):,} rows before it are good." if good else ""
-        refused = DataError(f"{path.name}, line {error.lineno}, column {error.colno}: {error.msg}.{counted}", "Mend the file there.")
-        raise (refused.offer(f"keep the {len(good):,} rows before it and list the rest", bad="skip") if good else refused) from None
+        rows = "row" if len(good) == 1 else f"{len(good):,} rows"
+        counted = f" {len(good):,} {'row before it is' if len(good) == 1 else 'rows before it are'} good." if good else ""
+        there = standing(text[error.pos - error.colno + 1 :].partition("\n")[0], error.colno) or " The file ends there."
+        refused = DataError(f"{path.name}, line {error.lineno}, column {error.colno}: {error.msg}.{there}{counted}", "Mend the file there.")
+        raise (refused.offer(f"keep the {rows} before it and list the rest", bad="skip") if good else refused) from None
     except (RecursionError, ValueError) as error:
-        raise DataError(f"{path.name}: {str(error) or 'nested too deeply'}.", "Bittern reads objects in a list, or one a line.") from None
+        said = DEEP if isinstance(error, RecursionError) else str(error)
+        raise DataError(f"{path.name}: {said}.", "Bittern reads objects in a list, or one a line.") from None
 
 
 def rescue(path: Path, encoding: str, left: LeftOut) -> list[dict[str, Any]]:

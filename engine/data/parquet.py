@@ -76,6 +76,7 @@ def survey(job: JobContext, path: Path) -> Survey:
             found.found(group)
         else:
             found.good += group.num_rows
+    found.more = False  # every row group was looked at
     return found
 
 
@@ -121,5 +122,5 @@ def _groups(job: JobContext, path: Path) -> Iterator[Any]:
                 yield file.read_row_group(number)
             except (OSError, ValueError, NotImplementedError) as error:
                 reason = f"row group {number} (rows {row} to {row + rows - 1}) can't be read: {first_line(error).rstrip('.')}"
-                yield Fault(path.name, 0, 0, reason, "Write the file again, or fetch it again.")
+                yield Fault(path.name, 0, 0, reason, "Write the file again, or fetch it again.", rows=rows)
             row += rows

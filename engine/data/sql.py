@@ -31,6 +31,8 @@ SPLIT, ROW = "_split", "_row"
 """The two columns beside a dataset's own: which split, and which row of it, counted from 0."""
 
 ARROW, PLAN = "_arrow_", "EXPLAIN "
+SHOWN = 12
+"""Columns named to somebody who asked for one that is not there."""
 
 
 def quoted(name: str) -> str:
@@ -61,7 +63,8 @@ class Sql:
         ``known``: names of other datasets, for near matches. Raises ``DataError`` for damaged files."""
         import duckdb
 
-        self._known = list(known)
+        records = list(records)
+        self._known, self._features = list(known), [name for record in records for name in record.features]
         self._connection: Any = duckdb.connect(":memory:")
         for name, value in {
             "python_enable_replacements": False, "autoinstall_known_extensions": False, "autoload_known_extensions": False,
@@ -204,18 +207,19 @@ class Sql:
             try:
                 self._connection.execute(PLAN + statement)
             except duckdb.Error as second:
-                return explained(second, statement, len(PLAN), self._known)
-        return explained(error, statement, 0, self._known)
+                return explained(second, statement, len(PLAN), self._known, self._features)
+        return explained(error, statement, 0, self._known, self._features)
 
 
-def explained(error: Exception, statement: str, before: int = 0, known: Iterable[str] = ()) -> DataError:
-    """DuckDB's words without what it says about itself, and the place in ``statement``; ``before`` characters stood before it."""
+def explained(error: Exception, statement: str, before: int = 0, known: Iterable[str] = (), features: Sequence[str] = ()) -> DataError:
+    """DuckDB's words without what it says about itself, and the place in ``statement``; ``before`` characters stood before it.
+    ``known`` datasets and ``features``, the columns of those that are asked, are for near matches."""
     said = re.sub(r"^(\w+ )*(Error|Exception): ", "", str(error).strip())
     try:
         facts = json.loads(said) if said.startswith("{") else {}
     except ValueError:
         facts = {}
-    message, hint = _told(str(facts.get("exception_message", said)), facts, known)
+    message, hint = _told(str(facts.get("exception_message", said)), facts, known, features)
     place = re.fullmatch(r"\[(\d+),(\d+)\]", str(facts.get("location", "")))
     if place is None:
         return DataError(message, hint)
@@ -228,13 +232,15 @@ def explained(error: Exception, statement: str, before: int = 0, known: Iterable
     return DataError(message, hint, line=line, start=at - first, end=at - first + max(1, width))
 
 
-def _told(said: str, facts: dict[str, Any], known: Iterable[str]) -> tuple[str, str]:
+def _told(said: str, facts: dict[str, Any], known: Iterable[str], features: Sequence[str]) -> tuple[str, str]:
     head, _, rest = said.partition("\n")
     kind, name = facts.get("error_subtype", ""), str(facts.get("name", ""))
     near = [word.strip() for word in str(facts.get("candidates", "")).split(",") if word.strip() and not word.strip().startswith(ARROW)]
     if kind == "COLUMN_NOT_FOUND" and name:
-        return f"There is no column “{name}”.", did_you_mean(name, near) or (
-            f"There is {', '.join(near)}." if near else "A text stands in 'single quotes'."
+        names = list(dict.fromkeys(features)) or near
+        some = f"{', '.join(names[:SHOWN])}{' and more' if len(names) > SHOWN else ''}"
+        return f"There is no column “{name}”.", did_you_mean(name, dict.fromkeys([*near, *names])) or (
+            f"The columns are: {some}." if names else "A text stands in 'single quotes'."
         )
     if kind == "MISSING_ENTRY" and name:
         what = "dataset" if facts.get("type") == "Table" else str(facts.get("type", "name")).lower().removeprefix("scalar ")

@@ -1,7 +1,7 @@
 """Statistics over all rows of a dataset or of one split, computed by DuckDB and kept beside the rows they are of.
 
 Everything is one JSON object with stable keys. A bar of a histogram counts the rows with ``edges[i] < OF <= edges[i + 1]``,
-where ``of`` is SQL, so that a bar and the condition that selects its rows always agree.
+the first one those at ``edges[0]`` too, where ``of`` is SQL, so that a bar and the condition that selects its rows agree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
 
-VERSION = 2
+VERSION = 3
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 HUGE = 5_000_000
 """From this many rows on, distinct values and quantiles are estimates, and are said to be."""
@@ -177,7 +177,8 @@ def _histograms(job: JobContext, sql: Sql, table: str, columns: list[dict[str, A
 
 
 def _edges(figures: dict[str, Any], kind: str) -> list[Any]:
-    """The edges of about twenty bars, at round numbers; the first lies below the smallest value. Whole numbers stay whole."""
+    """The edges of about twenty bars, at round numbers, the first not above the smallest value. Whole numbers stay whole,
+    and their bars begin with the round number: 0 to 49, 50 to 99."""
     low, high = figures["min"], figures["max"]
     step = _nice((high - low) / BINS)
     if kind == "time" or (isinstance(low, int) and isinstance(high, int)):
@@ -185,15 +186,15 @@ def _edges(figures: dict[str, Any], kind: str) -> list[Any]:
         if kind == "time":
             width = next((unit * math.ceil(width / unit) for unit in (86400, 3600, 60) if width >= unit), width)
             low, high = math.floor(low), math.ceil(high)
-        first = -(-low // width) - 1
-        return [n * width for n in range(first, -(-high // width) + 1)]
+            return [n * width for n in range(-(-low // width) - 1, -(-high // width) + 1)]
+        return [n * width - 1 for n in range(low // width, high // width + 2)]
     if not math.isfinite(step) or low + step == low:
         return [low - abs(low) * 1e-9 - 1e-300, high]
     digits = max(0, -math.floor(math.log10(step)))
-    first = math.ceil(low / step) - 1
-    edges = [round((first + n) * step, digits) for n in range(math.ceil(high / step) - first + 1)]
+    first = math.floor(low / step)
+    edges = [round((first + n) * step, digits) for n in range(max(2, math.ceil(high / step) - first + 1))]
     # Division rounds: what the first or the last edge just misses gets a bar.
-    before = [round(edges[0] - step, digits)] if edges[0] >= low else []
+    before = [round(edges[0] - step, digits)] if edges[0] > low else []
     after = [round(edges[-1] + step, digits)] if edges[-1] < high else []
     return [*before, *edges, *after]
 

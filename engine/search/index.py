@@ -99,11 +99,12 @@ def _chunk(
     job: JobContext, dataset: DatasetRecord, encoder: Encoder, cut: Cutter, known: Known, place: tuple[str, int], columns: list[str], file: Path, done: int
 ) -> None:  # fmt: skip
     split, first = place
+    rows = min(CHUNK, dataset.splits[split] - first)
     found = list(passages(dataset, split, first, window(dataset, split, first, CHUNK), columns, cut))
 
     def each(count: int) -> None:
         job.check()
-        job.progress(min(dataset.rows, done + count * CHUNK // max(1, len(found))), dataset.rows, "rows", "embedding")
+        job.progress(done + count * rows // max(1, len(found)), dataset.rows, "rows", "embedding")
 
     store.write_chunk(file, found, _vectors(encoder, found, known, each))
 

@@ -59,7 +59,9 @@ class Tables:
         files = self._files(folder)
         own = (files.row == row) & (files.split == (files.splits.index(split) if split in files.splits else -1))
         if not own.any():
-            raise DataError(f"Row {split}/{row} is not in the index.", "It has no text, or the index is older than the data: index it again.")
+            raise DataError(
+                f"Row {split}/{row} is not in the index.", "There is no such row, it has no text, or it came after the index: index it again."
+            )
         allowed = self._allowed(files, where, dataset)
         middle = files.vector(own).mean(0)
         middle /= max(float((middle @ middle) ** 0.5), 1e-12)

@@ -72,9 +72,15 @@ def test_bad_lines_of_json(bench: Bench, tmp_path: Path) -> None:
     assert [row["a"] for row in every(record)] == [1, 3] and [row["line"] for row in left_out(record)] == [2, 3, 5]
     whole = write(tmp_path / "w.json", '[{"a": 1},\n {"a": 2},\n {"a" 3}, {"a": 4}]')
     error = bench.fails(whole)
-    assert "w.json, line 3, column 7" in error.message and "2 rows before it are good" in error.message
+    assert (
+        "w.json, line 3, column 7" in error.message
+        and "2 rows before it are good" in error.message
+        and "There stands: “{'a' 3}, {'a': 4}]”.".replace("'", '"') in error.message
+    )
     record = repaired(bench, error)
     assert [row["a"] for row in every(record)] == [1, 2] and left_out(record)[0]["text"] == '{"a" 3}, {"a": 4}]'
+    assert "1 row before it is good." in bench.fails(write(tmp_path / "one.json", '[{"a": 1},\n {"a": 2')).message
+    assert "nested too deeply" in bench.fails(write(tmp_path / "deep.json", "[" * 100_000)).message
     mixed = write(tmp_path / "m.json", '[{"a": 1}, 7, {"a": 2}]')
     assert [row["a"] for row in every(repaired(bench, bench.fails(mixed)))] == [1, 2]
 
@@ -103,7 +109,7 @@ def test_a_broken_row_group(bench: Bench, tmp_path: Path) -> None:
     data[at] ^= 0xFF
     write(file, bytes(data))
     error = bench.fails(file)
-    assert "p.parquet: row group 1 (rows 10 to 19) can't be read" in error.message and "20 rows are good" in error.message
+    assert "p.parquet: row group 1 (rows 10 to 19) can't be read" in error.message and "20 rows are good, 10 not" in error.message
     record = repaired(bench, error)
     assert [row["n"] for row in every(record)] == [*range(10), *range(20, 30)] and "row group 1" in left_out(record)[0]["reason"]
 

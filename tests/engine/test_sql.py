@@ -56,6 +56,7 @@ def test_alone_it_lists_the_tables(tables: Engine) -> None:
     ("statement", "message", "hint", "word"),
     [
         ("select labl from tickets", "no column “labl”", "Did you mean label?", "labl"),
+        ("select zzzzzz from tickets", "no column “zzzzzz”", "The columns are: text, label, n.", "zzzzzz"),
         ("select * from tickts", "no dataset called “tickts”", "Did you mean tickets?", "tickts"),
         ("select * from cls_new", "no dataset called", "cls-news", "cls_new"),
         ("selekt 1", "Syntax error", "", "selekt"),

@@ -127,16 +127,18 @@ def drawn(count: int, most: int, width: int) -> str:
 
 def _bins(column: dict[str, Any], histogram: dict[str, Any]) -> list[Bar]:
     of, figures = column["of"], column["figures"]
+    day = 86400 if column["type"] == "DATE" else 0
     found = []
     for (low, high), count in zip(pairwise(histogram["edges"]), histogram["counts"], strict=True):
         if column["kind"] == "time":
-            label = f"{_moment(low)} – {_moment(high)}"
+            least, most = low + day, min(high, figures["max"]) if day else high
+            label = _moment(most) if day and least >= most else f"{_moment(least)} – {_moment(most)}"
         elif isinstance(low, int) and isinstance(high, int):
             least, most = max(low + 1, figures["min"]), min(high, figures["max"])
             label = f"{least:,}" if least >= most else f"{least:,} – {most:,}"
         else:
             label = f"{low:,.10g} – {high:,.10g}"
-        found.append(Bar(label, count, f"{of} > {low!r} AND {of} <= {high!r}"))
+        found.append(Bar(label, count, f"{of} {'>=' if low == histogram['edges'][0] == figures['min'] else '>'} {low!r} AND {of} <= {high!r}"))
     return found
 
 

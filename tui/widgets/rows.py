@@ -80,6 +80,7 @@ class RowsTable(DataTable[Text]):
         self._room = 0
         self._sort: dict[str, bool] = {}
         self._fitted: tuple[list[str], int, int] = ([], 0, 0)
+        self._wanted: dict[str, int] = {}
         self._widths: dict[str, int] = {}
 
     def show(
@@ -112,11 +113,15 @@ class RowsTable(DataTable[Text]):
         shown = self.names[self._left : self._left + COLUMNS]
         fitted = ([self._title(name) for name in shown], self._room, self.total)
         if self._fitted != fitted:
-            digits = max(3, len(f"{max(self.numbers, default=0):,}"))
-            widths = [max([cells(self._title(name)), *(cells(one_line(cell(row.get(name)), LONGEST)) for row in self._rows[:30])]) for name in shown]
-            self._widths = dict(zip(shown, [max(3, width) for width in _fitting(widths, self._room - digits - 3)], strict=True))
-            # The widths of a window with rows are kept, so that columns do not jump from one window to the next.
-            self._fitted = fitted if self._rows else ([], 0, 0)
+            self._wanted = {}
+        self._fitted = fitted
+        looked_at = self._rows[max(0, row - 15) : max(0, row) + 15]
+        for name in shown:
+            here = max([3, cells(self._title(name)), *(cells(one_line(cell(line.get(name)), LONGEST)) for line in looked_at)])
+            # From one window to the next a column only grows, so that the table does not jump to and fro.
+            self._wanted[name] = max(here, self._wanted.get(name, 0))
+        digits = max(3, len(f"{max(self.numbers, default=0):,}"))
+        self._widths = dict(zip(shown, _fitting([self._wanted[name] for name in shown], self._room - digits - 3), strict=True))
         self.add_column(Text("row", justify="right"))
         for name in shown:
             self.add_column(Text(self._title(name)), width=self._widths[name])
