@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 NGRAM = 4
 """Tokens that must have stood in the prompt before what followed them there is tried again."""
-FAR = 1 << 30
-"""Tokens that the repetition penalty looks back: all of them, as in transformers."""
 Chunks = queue.SimpleQueue[dict[str, Any] | None]
 
 
@@ -90,7 +88,7 @@ class LlamaCpp:
         self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = (), adapter: str = ""
     ) -> Iterator[str]:
         """Pieces of the answer, with one of the adapters or with none. Raises ``ModelError`` when the prompt does not fit."""
-        request = {**_request(sampling), "messages": self._readable(messages)}
+        request = {**_request(sampling, self._facts.context), "messages": self._readable(messages)}
         if messages[-1]["role"] == "assistant":
             # llama.cpp goes on with it; a template that would begin with thoughts must not.
             request["chat_template_kwargs"] = {"enable_thinking": False}
@@ -102,7 +100,7 @@ class LlamaCpp:
 
     def complete(self, text: str, sampling: Sampling, cancel: CancelToken, adapter: str = "") -> Iterator[str]:
         """How a text goes on. Raises ``ModelError`` when it does not fit."""
-        return self._decode(self._server.handle_completions, {**_request(sampling), "prompt": text}, cancel, adapter)
+        return self._decode(self._server.handle_completions, {**_request(sampling, self._facts.context), "prompt": text}, cancel, adapter)
 
     def _decode(self, handle: Callable[..., Any], request: dict[str, Any], cancel: CancelToken, adapter: str) -> Iterator[str]:
         chunks: Chunks = queue.SimpleQueue()
@@ -187,11 +185,12 @@ def check(path: Path, name: str) -> None:
         raise no_template(name)
 
 
-def _request(sampling: Sampling) -> dict[str, Any]:
+def _request(sampling: Sampling, context: int) -> dict[str, Any]:
+    # llama.cpp sets aside four bytes for each token that the penalty looks back, for every answer.
     request: dict[str, Any] = {
         "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True,
         "max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k,
-        "min_p": sampling.min_p, "repeat_penalty": sampling.repetition_penalty, "repeat_last_n": FAR,
+        "min_p": sampling.min_p, "repeat_penalty": sampling.repetition_penalty, "repeat_last_n": context,
         "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
     }  # fmt: skip
     if sampling.seed is not None:

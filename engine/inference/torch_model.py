@@ -97,6 +97,9 @@ class TorchModel:
         if len(ids) >= self._context:
             raise too_long(self._name, len(ids), self._context)
         chosen = self._how(sampling, len(ids))
+        if "prompt_lookup_num_tokens" in chosen:
+            # generate() would read the whole prompt once more, behind what the cache holds already.
+            self._cache = None
         reused = self._switch(adapter, version, ids)
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=not special)
         stops = Stops(sampling.stop)
@@ -173,7 +176,10 @@ class TorchModel:
             while kept < longest and self._cached[1][kept] == ids[kept]:
                 kept += 1
             if extra := self._cache.get_seq_length() - kept:
-                self._cache.crop(-extra)
+                try:
+                    self._cache.crop(-extra)
+                except RuntimeError:  # A layer with a sliding window has forgotten what would be needed again.
+                    kept = 0
         self._cached = (self._active, self._cached[1])
         if not kept:
             self._cache = DynamicCache(config=self._model.config)

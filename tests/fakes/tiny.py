@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PretrainedConfig
 
 TEMPLATE = (
     "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
@@ -60,3 +65,73 @@ def talkative(folder: Path) -> Path:
             weights["model.embed_tokens.weight"][number] *= 0.01
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return folder
+
+
+def base_model(folder: Path, family: str) -> Path:
+    """A two-layer GPT-2, LLaMA, BLOOM or Falcon as their makers leave a base model: no chat template."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    sizes, vocabulary = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}, _base_tokenizer(folder, family)
+    places, ends = {"max_position_embeddings": 128}, {"bos_token_id": 1, "eos_token_id": 2}
+    torch.manual_seed(0)
+    config = _config(family, vocab_size=vocabulary, **sizes, **ends, **(places if family in ("gpt2", "llama") else {}))
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def bert(folder: Path) -> Path:
+    """A two-layer BERT for masked words, with a WordPiece tokenizer of whole words and letters."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
+
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "heron", "reed", "pond", *letters, *(f"##{letter}" for letter in letters)]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    backend = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token="[UNK]"))
+    backend.normalizer, backend.pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    backend.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+        model_max_length=64,
+    ).save_pretrained(folder)  # fmt: skip
+    torch.manual_seed(0)
+    config = _config(
+        "bert", vocab_size=len(pieces), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64
+    )
+    AutoModelForMaskedLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def _config(family: str, **values: object) -> PretrainedConfig:
+    from transformers import AutoConfig
+
+    if family == "llama":
+        values |= {"intermediate_size": 64, "num_key_value_heads": 2}
+    return AutoConfig.for_model(family, **values)
+
+
+def _base_tokenizer(folder: Path, family: str) -> int:
+    """GPT-2's kind (bytes), or LLaMA's (pieces of words behind ▁, a beginning of the text); returns the vocabulary's size."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    if family == "llama":
+        pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"abcdefghijklmnopqrstuvwxyz"]
+        vocabulary = {piece: number for number, piece in enumerate(pieces)}
+        backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>", byte_fallback=True))
+        backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+        backend.decoder = decoders.Sequence(
+            [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(content=" ", left=1)]
+        )
+        backend.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)])
+        ends = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    else:
+        pieces = ["<pad>", "<s>", "<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+        backend = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[]))
+        backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+        ends = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+    PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=128, **ends).save_pretrained(folder)
+    return len(pieces)
