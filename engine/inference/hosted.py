@@ -59,7 +59,7 @@ class Hosted:
                 yield item["text"]
 
     def count(self, messages: list[Message]) -> int:
-        found: int = self._host.call("count", messages=messages)
+        found: int = self._host.call("count", messages=messages, adapter=self._adapter)
         return found
 
     def close(self) -> None:

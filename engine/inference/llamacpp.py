@@ -227,7 +227,7 @@ def no_template(name: str) -> ModelError:
     """A base model: it goes on with a text, and knows no turns."""
     return ModelError(
         f"{name} has no chat template, so it can't chat.",
-        "It can go on with a text: complete TEXT. To chat, use an instruction-tuned model, or add chat_template.jinja to its folder.",
+        "It can go on with a text: complete TEXT. To chat, train it (what is trained chats), or use an instruction-tuned model.",
     )
 
 

@@ -15,6 +15,7 @@ from engine.inference.llamacpp import no_template, no_tools, too_long
 from engine.inference.protocol import SMALL, Sampling, decoding_rate
 from engine.inference.stops import Stops
 from engine.jobs.context import CancelToken
+from engine.models.adapter_gguf import template_of
 from engine.models.load import attach, checked_device, load_causal, load_quantised
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class TorchModel:
         small = sum(parameter.nbytes for parameter in self._model.parameters()) < SMALL
         return {"small": small, "context": self._context, "device": self._device, "quantisation": self._dtype}
 
-    def count(self, messages: list[Message], cancel: CancelToken) -> int:  # noqa: ARG002
-        return len(self._encode(messages)["input_ids"][0])
+    def count(self, messages: list[Message], cancel: CancelToken, adapter: str = "") -> int:  # noqa: ARG002
+        return len(self._encode(messages, adapter)["input_ids"][0])
 
     def stream(
         self, messages: list[Message], sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken, tools: list[Tool] | None = None
@@ -62,9 +63,9 @@ class TorchModel:
         """``{"text"}`` pieces, then ``{"usage"}`` and ``{"calls"}``. ``adapter`` is a PEFT folder, or empty for the base alone."""
         asked = Sampling.from_dict(sampling)
         if not tools:
-            yield from self._answer(self._encode(messages), asked, adapter, version, cancel)
+            yield from self._answer(self._encode(messages, adapter), asked, adapter, version, cancel)
             return
-        encoded = self._encode(messages, tools)
+        encoded = self._encode(messages, adapter, tools)
         written, shown = "", Stops((OPEN, *self._tokenizer.all_special_tokens))
         for item in self._answer(encoded, asked, adapter, version, cancel, special=True):
             written += item.get("text", "")
@@ -148,14 +149,16 @@ class TorchModel:
         finish = "cancel" if cancel.asked else "stop" if stops.hit else usage["finish"]
         yield {"usage": {**usage, "cached": reused, "first_token": first, "finish": finish}}
 
-    def _encode(self, messages: list[Message], tools: list[Tool] | None = None) -> Any:
-        if self._tokenizer.chat_template is None:
+    def _encode(self, messages: list[Message], adapter: str, tools: list[Tool] | None = None) -> Any:
+        template = None if self._tokenizer.chat_template else template_of(adapter)
+        if not self._tokenizer.chat_template and not template:
             raise no_template(self._name)
-        if tools and "tools" not in self._tokenizer.get_chat_template(tools=tools):
+        if tools and "tools" not in self._tokenizer.get_chat_template(template, tools=tools):
             raise no_tools(self._name)
         going_on = messages[-1]["role"] == "assistant"
         encoded = self._tokenizer.apply_chat_template(
             messages,
+            chat_template=template,
             tools=tools,
             add_generation_prompt=not going_on,
             continue_final_message=going_on,

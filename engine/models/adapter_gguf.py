@@ -34,7 +34,7 @@ def cannot(record: ModelRecord, base: ModelRecord) -> str:
         return f"{base.name} is here for transformers alone"
     try:
         config = json.loads((Path(record.folder) / "adapter_config.json").read_text("utf-8"))
-        family = read_header(Path(base.gguf)).family
+        header = read_header(Path(base.gguf))
     except (OSError, ValueError, ModelError) as error:
         return str(error)
     if str(config.get("peft_type", "LORA")).upper() != "LORA":
@@ -48,7 +48,15 @@ def cannot(record: ModelRecord, base: ModelRecord) -> str:
             return what
     if config.get("bias", "none") != "none":
         return "it learnt biases"
-    return "" if family in FAMILIES else f"adapters of {family or 'this'} models were not checked against transformers"
+    if template_of(record.folder) and not header.template:
+        return "it has a chat template of its own, and its base has none"
+    return "" if header.family in FAMILIES else f"adapters of {header.family or 'this'} models were not checked against transformers"
+
+
+def template_of(adapter: str) -> str:
+    """The chat template in an adapter's folder: a base model that was tuned has one only there. Empty where there is none."""
+    file = Path(adapter) / "chat_template.jinja"
+    return file.read_text("utf-8") if adapter and file.is_file() else ""
 
 
 def convert_adapter(workspace: Workspace, record: ModelRecord, base: ModelRecord) -> Path:

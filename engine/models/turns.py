@@ -15,13 +15,26 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> list[in
     """The conversation as the model reads it before its answer, the opening of the answer included.
 
     Control tokens inside a message (``<|im_end|>`` typed by somebody) are encoded as plain text. A model with no
-    chat template reads the messages as lines.
+    chat template reads the messages as lines (:func:`plain_template`).
     """
-    if not tokenizer.chat_template:
-        text = "".join(f"{message['content']}\n" for message in messages)
-        return list(tokenizer(text, split_special_tokens=True)["input_ids"])
-    tokens = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=True, return_dict=False, sanitize_control_tokens=True)
+    tokens = tokenizer.apply_chat_template(
+        list(messages),
+        chat_template=None if tokenizer.chat_template else plain_template(tokenizer),
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=False,
+        sanitize_control_tokens=True,
+    )
     return list(tokens)
+
+
+def plain_template(tokenizer: Any) -> str:
+    """A chat template for a base model, which has none: each message a line, the stop token after an answer; the token
+    that begins a text where the tokenizer puts one."""
+    start = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+    return ("{{ bos_token }}" if start else "") + (
+        "{% for message in messages %}{{ message['content'] + (eos_token if message['role'] == 'assistant' else '') + '\n' }}{% endfor %}"
+    )
 
 
 def completion_tokens(tokenizer: Any, text: str) -> list[int]:

@@ -10,6 +10,7 @@ from engine.data.shape import as_messages
 from engine.devices import bf16_pays
 from engine.errors import DataError
 from engine.models.load import load_causal, load_tokenizer
+from engine.models.turns import plain_template
 from engine.training import mask
 from engine.training.checkpoints import begun
 from engine.training.rows import Prepared, choose
@@ -33,6 +34,11 @@ class Sft:
         measured, _ = _encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
         if not rows or not measured:
             raise DataError(f"No row of “{spec.dataset}” fits {spec.max_length} tokens with its answer.", f"Try --max-length {spec.max_length * 2}.")
+        if not tokenizer.chat_template:
+            job.log(
+                f"{spec.base} is a base model, with no chat template: it learns from plain lines, the question, then the answer and"
+                " the stop token. What is trained keeps that template, and chats with it."
+            )
         job.log(mask.describe(mask.preview(tokenizer, rows)))
         return Prepared(rows, measured, tokenizer, tally=tally)
 
@@ -56,6 +62,7 @@ class Sft:
 
     def save(self, model: Any, prepared: Prepared, folder: Path) -> None:
         model.save_pretrained(folder)
+        prepared.tokenizer.chat_template = prepared.tokenizer.chat_template or plain_template(prepared.tokenizer)
         prepared.tokenizer.save_pretrained(folder)
 
     def kind(self, spec: TrainSpec) -> str:
