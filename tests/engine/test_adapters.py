@@ -65,7 +65,7 @@ def by_torch(folder: Path, adapter: Path | None = None) -> dict[str, float]:
 
 def by_llama(server: LlamaCpp, adapter: str = "") -> dict[str, float]:
     body = {"prompt": TEXT, "n_predict": 1, "n_probs": 40, "temperature": 0, "cache_prompt": False, "lora": server._scales(adapter)}
-    found = server._post("/completion", body)["completion_probabilities"][0]["top_logprobs"]
+    found = server._ask("/completion", body)["completion_probabilities"][0]["top_logprobs"]
     return {str(entry["id"]): entry["logprob"] for entry in found}
 
 
