@@ -30,7 +30,7 @@ def paired(a: np.ndarray, b: np.ndarray, bottom: np.ndarray | None = None, turn:
     """``(low, high, p)`` of ``turn(mean b) - turn(mean a)`` when the rows are drawn again and again, in pairs.
 
     ``a`` and ``b`` have shape (rows,), float64; with ``bottom`` of the same shape the means are weighted sums
-    ``sum(a) / sum(bottom)``. ``low`` and ``high`` are the 95 % percentile interval; ``p`` is two-sided: twice the smaller
+    ``sum(a) / sum(bottom)``; ``turn`` must rise. ``low`` and ``high`` are the 95 % percentile interval; ``p`` is two-sided: twice the smaller
     share of resamples on one side of no difference (Efron and Tibshirani 1993, ch. 15 f.), the data itself counted as a
     resample, and never below 2 / 2^rows, which is all that so few pairs can say. The same rows give the same figures.
     """
@@ -38,25 +38,25 @@ def paired(a: np.ndarray, b: np.ndarray, bottom: np.ndarray | None = None, turn:
 
     random = np.random.default_rng(0)
     rows = len(a)
-    weight = np.ones(rows) if bottom is None else bottom
+    columns = np.stack([a, b, np.ones(rows) if bottom is None else bottom], axis=1)
     samples = max(FEWEST, min(MOST, DRAWN // rows))
-    found = []
     step = max(1, 1_000_000 // rows)
+    sums = []
     for start in range(0, samples, step):
-        drawn = random.integers(0, rows, (min(step, samples - start), rows))
-        whole = weight[drawn].sum(1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            first, second = a[drawn].sum(1) / whole, b[drawn].sum(1) / whole
-        found.append(turn(second) - turn(first) if turn else second - first)
-    differences = np.concatenate(found)
-    differences = differences[np.isfinite(differences)]
-    if not len(differences):
+        count = min(step, samples - start)
+        # How often each row was drawn in each resample: sums of all columns are then one product.
+        drawn = random.integers(0, rows, (count, rows)) + np.arange(count)[:, None] * rows
+        sums.append(np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows) @ columns)
+    first, second, whole = np.concatenate(sums).T
+    some = whole > 0
+    if not some.any():
         return math.nan, math.nan, 1.0
-    low, high = np.quantile(differences, [0.025, 0.975])
-    # Equal runs differ by rounding alone: that is no side.
-    tiny = 1e-12 * max(1.0, float(np.abs(a).max()), float(np.abs(b).max()))
-    side = min(int((differences <= tiny).sum()), int((differences >= -tiny).sum()))
-    p = max(2 * (side + 1) / (len(differences) + 1), 2.0 ** (1 - min(rows, 1000)))
+    first, second = first[some] / whole[some], second[some] / whole[some]
+    low, high = np.quantile(turn(second) - turn(first) if turn else second - first, [0.025, 0.975])
+    # Equal runs differ by rounding alone: that is no side. ``turn`` rises, so it changes no side.
+    apart, tiny = second - first, 1e-12 * np.maximum(np.abs(first), np.abs(second))
+    side = min(int((apart <= tiny).sum()), int((apart >= -tiny).sum()))
+    p = max(2 * (side + 1) / (len(apart) + 1), 2.0 ** (1 - min(rows, 1000)))
     return float(low), float(high), min(1.0, p)
 
 

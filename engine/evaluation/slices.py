@@ -13,7 +13,7 @@ from engine.evaluation.rowwise import measures
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.evaluation.rowwise import Row
+    from engine.evaluation.rowwise import ByRow, Row
 
 FEWEST = 5
 """Rows that a slice must have to be tested: fewer can't show more than chance, whatever they say."""
@@ -49,12 +49,15 @@ def sliced(found: Sequence[Pair], groups: Sequence[str], metric: str = "") -> li
     return [[replace(slice_, figure=replace(slice_.figure, adjusted=next(adjusted))) for slice_ in slices] for slices in raw]
 
 
-def _tested(measure: Any, found: Sequence[Pair]) -> bool:
-    difference = held_against(measure, found[0].left, found[0].right)
-    return difference is not None and difference.p is not None
+def _tested(measure: ByRow, found: Sequence[Pair]) -> bool:
+    """Whether the rows have a common weight by which they can be held against each other in pairs."""
+    import numpy as np
+
+    (_, weights), (_, others) = measure.columns(found[0].left), measure.columns(found[0].right)
+    return bool(weights.sum()) and np.array_equal(weights, others)
 
 
-def _slice(pair: Pair, measure: Any, name: str, rows: list[int]) -> Slice | None:
+def _slice(pair: Pair, measure: ByRow, name: str, rows: list[int]) -> Slice | None:
     left, right = [pair.left[at] for at in rows], [pair.right[at] for at in rows]
     figure = held_against(measure, left, right)
     if figure is None:

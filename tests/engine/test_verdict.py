@@ -16,7 +16,7 @@ from engine.evaluation.rowwise import measures
 from engine.evaluation.slices import by_values, quarters
 from engine.evaluation.worst import worst
 from tests.fakes.runs import ROWS, labelled, run, three_runs
-from tests.fakes.tables import say
+from tests.fakes.tables import put, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,5 +175,28 @@ def test_a_model_is_measured_with_its_base_and_the_job_ends_with_the_verdict(tin
         assert (result.data["a"]["model"], result.data["b"]["model"], result.opens) == ("tiny", "tuned", "compare:1,2")
         assert result.data["metrics"]["perplexity"]["verdict"] == "no more than chance"
         assert result.data["metrics"]["bits_per_byte"]["a"] == pytest.approx(runs[1].metrics["bits_per_byte"])
+    finally:
+        engine.close(5)
+
+
+@pytest.mark.slow
+def test_the_nearest_training_rows_are_those_that_mean_the_same(with_starter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.engine import Engine
+    from tests.fakes.follow import finish
+
+    monkeypatch.setenv("BITTERN_RUNNER", "thread")
+    engine = Engine(with_starter, everything=True)
+    try:
+        texts = ["my parcel has not arrived yet", "please give me my money back", "how do I change my password"]
+        splits = {"train": {"text": texts, "label": ["late", "refund", "password"]}, "test": {"text": ["where is my package"], "label": ["late"]}}
+        put(engine, "tickets", splits, shape="classification", columns={"text": "text", "label": "label"})
+        finish(engine, say(engine, "index tickets").data["job"])
+        rows = labelled([False])
+        rows[0]["prompt"] = "where is my package"
+        run(engine, "m", rows)
+        found = say(engine, "nearest m tickets/test/0 --count 2").data
+        assert found["trained_on"] == "tickets/train" and len(found["rows"]) == 2
+        assert (found["rows"][0]["address"], found["rows"][0]["answer"]) == ("tickets/train/0", "late")
+        assert all(row["address"].startswith("tickets/train/") for row in found["rows"]), "the test split is left out"
     finally:
         engine.close(5)
