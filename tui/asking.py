@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import BitternError
+from tui.text import clean
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -54,7 +57,25 @@ class Asking(Base):
             engine = self.bridge.engine
             return await self.bridge.call(lambda: engine.training_memory(line)) if engine else ""
 
-        self.push_screen(TrainForm(cls, fields(cls), names, given, memory), finished)
+        self.push_screen(TrainForm(cls, fields(cls), names, given, memory, self.show_mask), finished)
+
+    async def show_mask(self, values: dict[str, Any]) -> None:
+        """The tokens of the rows that a form for ``train`` names, once a job has read them."""
+        from engine.commands.registry import command
+        from tui.screens.mask import MaskScreen
+
+        engine = self.bridge.engine
+        if engine is None:
+            return
+        asked = {name: values[name] for name in ("split", "max_length") if name in values}
+        try:
+            cls = await self.bridge.call(lambda: command("mask"))
+            request = cls.model_validate({"dataset": values["on"], "model": values["base"], **asked})
+            job = str((await self.bridge.call(lambda: engine.run(request))).data["job"])
+        except BitternError as error:
+            self.notify(clean(f"{error.message} {error.hint}"), title="mask", severity="warning", markup=False)
+            return
+        self.push_screen(MaskScreen(self.bridge, job))
 
     def on_ask_sure(self, event: messages.AskSure) -> None:
         from tui.screens.ask import AskScreen

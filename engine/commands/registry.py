@@ -84,6 +84,7 @@ VERBS: dict[str, str] = {
     "servers": "engine.commands.serve:Servers",
     # training and evaluation
     "train": "engine.commands.training:Train",
+    "preflight": "engine.commands.preflight:Preflight",
     "checkpoint": "engine.commands.steering:Checkpoint",
     "finish": "engine.commands.steering:Finish",
     "mask": "engine.commands.masking:Mask",

@@ -177,3 +177,36 @@ def test_a_paused_training_goes_on_with_another_rate_and_more_steps(tiny: Engine
     kept = json.loads((tiny.workspace.paths.job(job) / "job.json").read_text("utf-8"))
     assert kept["changes"][0] | {"at": ""} == {"at": "", "step": 4, "learning_rate": [0.001, 0.0005], "max_steps": [8, 12]}
     assert kept["command"]["max_steps"] == tiny.workspace.models.get("changed").facts["steps"] == 12
+
+
+def test_a_preflight_says_what_a_training_will_need_and_leaves_nothing(tiny: Engine) -> None:
+    home = tiny.workspace.paths.root
+    before = {path for path in home.rglob("*") if "jobs" not in path.parts and path.suffix not in (".db-wal", ".db-shm", ".log")}
+    job = start(tiny, "preflight tiny --on lines --batch-size 4 --rows 40 --eval-rows 4 --epochs 2")
+    data = tiny.result(job).data
+    assert (data["steps"], data["rows"], data["batch_size"], len(data["step_seconds"])) == (20, 40, 4, 6)
+    assert 0 < data["seconds"]["least"] <= data["seconds"]["likely"] <= data["seconds"]["most"]
+    assert data["peak"] > 2**27 and data["measures"] == 5
+    assert [gate["name"] for gate in data["gates"]] == ["stop", "truncated", "empty", "leak"] and data["red"] == []
+    after = {path for path in home.rglob("*") if "jobs" not in path.parts and path.suffix not in (".db-wal", ".db-shm", ".log")}
+    assert after == before and not list(tiny.workspace.paths.job(job).rglob("checkpoint-*"))
+    assert (
+        tiny.workspace.models.names() == sorted(record.name for record in tiny.model_records()) and "tiny-lines" not in tiny.workspace.models.names()
+    )
+
+
+def test_a_preflight_finds_the_batch_that_fits(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from engine.training import preflight
+
+    begun = preflight._Clock.on_step_begin
+
+    def begins(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        begun(self, args, state, control, **kwargs)
+        if args.per_device_train_batch_size > 3:
+            torch.empty(1 << 50, dtype=torch.uint8)
+
+    monkeypatch.setattr(preflight._Clock, "on_step_begin", begins)
+    data = tiny.result(start(tiny, "preflight tiny --on lines --batch-size 6 --rows 12 --eval-rows 4")).data
+    assert (data["asked_batch_size"], data["batch_size"], data["grad_accumulation"], data["steps"]) == (6, 3, 2, 2)

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 class TrainForm(ModalScreen[str]):
     """Dismissed with the line to run, or an empty string. ``names`` answers a kind (datasets, models) with names."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')", "Cancel"), Binding("ctrl+s", "start", "Start")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss('')", "Cancel"),
+        Binding("ctrl+s", "start", "Start"),
+        Binding("f7", "mask", "Mask", priority=True),
+        Binding("f8", "preflight", "Preflight", priority=True),
+    ]
 
     def __init__(
         self,
@@ -34,9 +39,11 @@ class TrainForm(ModalScreen[str]):
         names: Mapping[str, list[str]],
         given: Mapping[str, str],
         memory: Callable[[str], Awaitable[str]] | None = None,
+        mask: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
     ) -> None:
-        """``memory`` answers a line with what it will need of it."""
+        """``memory`` answers a line with what it will need of it; ``mask`` shows the tokens of what is filled in."""
         super().__init__()
+        self._mask = mask
         self._memory = memory
         self._asked = ""
         self._command, self._fields, self._names, self._given = command, fields, names, given
@@ -44,7 +51,7 @@ class TrainForm(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide", id="train-form") as form:
             form.border_title = "Train"
-            form.border_subtitle = "ctrl+s starts, Esc cancels"
+            form.border_subtitle = "ctrl+s starts" + (", F7 shows the mask, F8 tries it" if self._mask else "") + ", Esc cancels"
             with VerticalScroll(id="fields", can_focus=False):
                 for view in self._fields:
                     with Horizontal(classes="field"):
@@ -148,3 +155,22 @@ class TrainForm(ModalScreen[str]):
             self.notify(wrong, title="Not yet", severity="warning", markup=False)
         else:
             self.dismiss(line)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        return self._mask is not None if action in ("mask", "preflight") else True
+
+    def action_preflight(self) -> None:
+        """Try what is filled in for a few steps, instead of starting it."""
+        line, wrong = self._line()
+        if wrong:
+            self.notify(wrong, title="Not yet", severity="warning", markup=False)
+        else:
+            self.dismiss(f"preflight {line.partition(' ')[2]}")
+
+    def action_mask(self) -> None:
+        """Show which tokens of the chosen rows carry loss; Esc comes back here."""
+        _, wrong = self._line()
+        if wrong or self._mask is None:
+            self.notify(wrong, title="Not yet", severity="warning", markup=False)
+        else:
+            self.run_worker(self._mask(self._values()), exclusive=True, group="mask")
