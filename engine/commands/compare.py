@@ -230,7 +230,7 @@ def _sentence(pair: Pair, comparison: Comparison, a: str, b: str) -> str:
     if "correct" not in pair.left[0]:
         return f"{said}."
     won = sum(1 for row in comparison.flipped if row["b_correct"])
-    return f"{said}. {won} rows became right, {len(comparison.flipped) - won} became wrong."
+    return f"{said}. {won} row{'s' if won != 1 else ''} became right, {len(comparison.flipped) - won} became wrong."
 
 
 def _table(names: Sequence[str], compared: Sequence[Comparison]) -> Table:

@@ -141,7 +141,7 @@ def _verdict(subject: Subject, run: RunRecord) -> list[Section]:
              _cut(row["prompt"])]
             for row in shown
         ]  # fmt: skip
-        told = f"{len(won)} rows became right, {len(lost)} became wrong. {len(shown)} of them:"
+        told = f"{len(won)} row{'s' if len(won) != 1 else ''} became right, {len(lost)} became wrong. {len(shown)} of them:"
         sections.append(Section("Flips", [told], ["", "row", "right answer", base, run.model, "prompt"], cells))
     return sections
 

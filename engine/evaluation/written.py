@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 # Control characters, direction overrides and lone surrogates: a reader sees that something stood there.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_SIGNS = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$&:@=\"'^])")
+# Signs that mean something anywhere; points and colons that make a link of a word; what makes a list or a rule of a line.
+_SIGNS = re.compile(r"[\\`*_\[\]<>#|~$&@!]|(?<=[A-Za-z])[.:](?=[A-Za-z/])|^[-+=]")
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -79,5 +81,6 @@ def _html(text: str) -> str:
 
 
 def _mark(text: str) -> str:
-    """Text for a line or a cell of Markdown: every sign that could mean something is one that stands for itself."""
-    return _SIGNS.sub(r"\\\1", " ".join(_UNSAFE.sub("\ufffd", text).split()))
+    """Text for a line or a cell of Markdown: every sign that could mean something stands for itself."""
+    flat = " ".join(_UNSAFE.sub("\ufffd", text).split())
+    return _NUMBERED.sub(r"\1\\\2", _SIGNS.sub(r"\\\g<0>", flat))

@@ -141,10 +141,24 @@ def test_what_rows_say_stays_text(trained: Engine, tmp_path: Path) -> None:
     assert re.findall(r"(?<!\\)!\[[^\]]*\]\(([^)]{,20})", told) == ["data:image/svg+xml;b"] * 2, "no picture but our own curves"
     for line in told.splitlines():
         if line.startswith("| accuracy |"):
-            assert "| 0\\.983 |" in line
+            assert "| 0.983 |" in line
     tables = [block.splitlines() for block in told.split("\n\n") if block.startswith("|")]
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1, "no cell breaks out of its table"
+
+
+@pytest.mark.parametrize(
+    "text", ["http://e.vil", "www.e-vil.org", "1. one", "12) two", "- item", "***", "===", "a|b", "[a](b)", "<b>", "&lt;", "![a](b)", "mailto:a@b.cd"]
+)
+def test_no_text_means_anything_in_markdown(text: str) -> None:
+    from markdown_it import MarkdownIt
+
+    [written] = re.findall(r"(?s)# T\n\n(.*)\n\nWritten", markdown(Report("T", [text], [])))
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(written)
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    children = tokens[1].children or []
+    assert {token.type for token in children} <= {"text", "text_special"} and "".join(token.content for token in children) == text
+    assert "http://" not in written and "www.e" not in written and "mailto:a" not in written
 
 
 def test_markdown_has_the_stored_figures_and_curves_that_can_be_drawn(trained: Engine, tmp_path: Path) -> None:
