@@ -18,6 +18,7 @@ from engine.errors import BitternError
 from tui.asking import Asking
 from tui.bridge import Bridge
 from tui.conversing import Conversing
+from tui.drawing import MainScreen
 from tui.leaving import Leaving
 from tui.palette import Verbs
 from tui.parts import Parts
@@ -80,6 +81,9 @@ class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
         self.talk = Talk(self)
         self._starter = starter
         self._asked = 0
+
+    def get_default_screen(self) -> MainScreen:
+        return MainScreen()
 
     def compose(self) -> ComposeResult:
         yield TopBar()

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-PACE = 0.06
-"""Seconds between two looks at what happened: about sixteen pictures a second at most."""
+PACE = 0.07
+"""Seconds between two looks at what happened: about fourteen pictures a second at most."""
 
 
 class Bridge:

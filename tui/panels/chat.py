@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message as TextualMessage
+from textual.reactive import Reactive
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -51,6 +53,9 @@ class ChatPanel(VerticalScroll):
         Binding("j", "entry(1)", "Message below", show=False),
     ]
 
+    virtual_size = Reactive(Size(0, 0), repaint=False)
+    """A line more in an answer needs no second layout, which Textual would make; a new size of the panel does."""
+
     @dataclass
     class Asked(TextualMessage):
         """An example was chosen."""
@@ -61,6 +66,7 @@ class ChatPanel(VerticalScroll):
         super().__init__(id="chat")
         self.border_title = "Chat"
         self._entries: dict[int, Widget] = {}
+        self._meter = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="welcome", markup=False)
@@ -71,6 +77,10 @@ class ChatPanel(VerticalScroll):
     def on_mount(self) -> None:
         self.anchor()
         self.welcome("Opening the workspace…", ready=False)
+
+    def on_resize(self) -> None:
+        # Where the end of the conversation is was reckoned with the size before.
+        self.refresh(layout=True)
 
     def welcome(self, text: str, *, ready: bool) -> None:
         """The text above an empty conversation; the examples come when they can be answered."""
@@ -122,7 +132,9 @@ class ChatPanel(VerticalScroll):
 
     def _draw_context(self, chat: ChatState) -> None:
         """How full the model's window is, in the border; and a line under what is not sent any more."""
-        self.border_subtitle = Content(chat.meter())
+        if (meter := chat.meter()) != self._meter:
+            # A border that is set is drawn again, and all that is in it.
+            self._meter, self.border_subtitle = meter, Content(meter)
         oldest, line = chat.oldest_sent(), self.query_one("#not-sent", Static)
         entry = self._entries.get(oldest.number) if oldest else None
         line.display = entry is not None

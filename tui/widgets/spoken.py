@@ -12,10 +12,13 @@ from textual.widgets import Markdown, Static
 
 from tui.messages import ReviseMessage, RunLine, RunVerb, ShowBranches
 from tui.text import clean, one_line
-from tui.widgets.entries import Citations, words_only
+from tui.widgets.entries import Citations
+from tui.widgets.growing import Growing, backdrop, laid_out
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.geometry import Region
+    from textual.strip import Strip
     from textual.widgets.markdown import MarkdownStream
 
     from tui.state.chat import Message
@@ -108,12 +111,13 @@ class AnswerEntry(Spoken, Vertical):
         Binding("t", "thoughts", "Thoughts"),
         Binding("v", "raw", "As text"),
     ]
+    virtual_size = laid_out()
 
     def __init__(self, message: Message) -> None:
         super().__init__(classes="entry answer")
         self.message = message
         self._stream: MarkdownStream | None = None
-        self._markdown: Markdown | None = None
+        self._markdown: Growing | None = None
         self._written = ""
         self._ended = False
 
@@ -128,6 +132,9 @@ class AnswerEntry(Spoken, Vertical):
         raw = Static(classes="raw", markup=False)
         raw.display = False
         yield raw
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        return backdrop(super().render_lines, crop)
 
     async def follow(self) -> None:
         """Draw what has come since the last look."""
@@ -153,7 +160,7 @@ class AnswerEntry(Spoken, Vertical):
         """The words so far: what is new is added to what stands there."""
         if self._markdown is None:
             self._status("")
-            self._markdown = Markdown(open_links=False, parser_factory=words_only)
+            self._markdown = Growing()
             await self.mount(self._markdown, before=".raw")
         if not text.startswith(self._written):
             # What seemed to be words were thoughts.
@@ -177,7 +184,7 @@ class AnswerEntry(Spoken, Vertical):
         self.set_class(not message.found, "-nothing")
         self._status("")
         if text and self._markdown is None:
-            self._markdown = Markdown(text, open_links=False, parser_factory=words_only)
+            self._markdown = Growing(text)
             await self.mount(self._markdown, before=".raw")
         elif self._markdown is not None and self._markdown.source != text:
             await self._markdown.update(text)
