@@ -23,6 +23,9 @@ def open_server(parameters: Any, key: str) -> Any:
     parameters.verbosity = -1
     parameters.warmup = False
     parameters.ui = False
+    # To be fitted into a GPU's memory a model is read once more, for its sizes. Without a GPU that is half of the load, for nothing.
+    processor = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+    parameters.fit_params = parameters.n_gpu_layers != 0 and any(device["type"] != processor for device in xllamacpp.get_device_info())
     server = xllamacpp.Server(parameters)
     # What the slots are doing is answered by the loop.
     request = urllib.request.Request(f"{server.listening_address}/slots", headers={"Authorization": f"Bearer {key}"})  # noqa: S310 (our own port)

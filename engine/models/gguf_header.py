@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 AGAIN = "Download it again: the file is damaged or not complete."
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
+TYPES = {
+    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 40), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210), 15: ("Q8_K", 256, 292), 16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50), 20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 23: ("IQ4_XS", 256, 136), 24: ("I8", 1, 1),
+    25: ("I16", 1, 2), 26: ("I32", 1, 4), 27: ("I64", 1, 8), 28: ("F64", 1, 8), 29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18),
+}  # fmt: skip
+"""ggml's types by number: name, values in a block, bytes of a block. The gguf package has them too, and with them numpy:
+most of a second before the first token."""
 MOST = 10_000_000
 """Entries that a list in a header may have; a damaged length is taken for what it is."""
 
@@ -47,8 +57,6 @@ class Header:
     @property
     def quantisation(self) -> str:
         """The type that most of its weights have: ``Q4_0``, ``F16``, …"""
-        from gguf import GGMLQuantizationType
-
         sizes: dict[int, int] = {}
         for dimensions, kind in self.tensors.values():
             count = 1
@@ -56,7 +64,7 @@ class Header:
                 count *= dimension
             sizes[kind] = sizes.get(kind, 0) + count
         most = max(sizes, key=lambda kind: sizes[kind], default=0)
-        return str(GGMLQuantizationType(most).name)
+        return TYPES[most][0]
 
     def shape(self) -> Shape:
         """Its widths, as :mod:`engine.models.shapes` has them. Raises ``ValueError`` when the header does not tell."""
@@ -124,13 +132,11 @@ def _parse(file: IO[bytes], path: Path, size: int) -> Header:
 
 
 def _bytes(dimensions: tuple[int, ...], kind: int) -> int:
-    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+    _, block, size = TYPES[kind]
     count = 1
     for dimension in dimensions:
         count *= dimension
-    return int(count // block * size)
+    return count // block * size
 
 
 def _scalar(file: IO[bytes], kind: int) -> Any:

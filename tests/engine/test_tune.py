@@ -165,3 +165,13 @@ def _token() -> object:
     from engine.jobs.context import CancelToken
 
     return CancelToken()
+
+
+def test_the_types_are_those_of_ggml() -> None:
+    import gguf
+
+    from engine.models.gguf_header import TYPES
+
+    assert {number: (name, block, size) for number, (name, block, size) in TYPES.items()} == {
+        int(kind): (kind.name, *sizes) for kind, sizes in gguf.GGML_QUANT_SIZES.items()
+    }
