@@ -177,9 +177,9 @@ def speak(
         if kept.id:
             kept.write(usage={**asdict(backend.usage), "finish": "error"})
         raise
-    usage = asdict(backend.usage)
-    if kept.id:
-        kept.write(usage=usage)
+    usage, said = asdict(backend.usage), remarks(backend, sampling)
+    if kept.id or backend.calls:
+        kept.write(usage=usage, remarks=said, calls=list(backend.calls))
         context = measure(backend, settings["system"], sessions.path(kept.id), sampling.max_tokens)
         kept.write(usage=usage, context=context)
     data = {
@@ -188,12 +188,13 @@ def speak(
         "usage": usage,
         **told(desk, kept.id or under.id),
         "context": kept.facts.get("context", {}),
+        "remarks": said,
     }
     if tools:
         data["calls"] = list(backend.calls)
     if sampling.schema is not None:
         data["value"] = value_of(kept.text)
-    return Result(remarks(backend, sampling), data)
+    return Result(said, data)
 
 
 def told(desk: Desk, message: int) -> dict[str, Any]:

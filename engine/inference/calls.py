@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.inference.protocol import Call
 
-OPEN, CLOSE = "<tool_call>", "</tool_call>"
-"""How Hermes, Qwen, SmolLM and many others write a call; Llama writes the JSON alone."""
-_BETWEEN = re.compile(rf"{OPEN}\s*(.*?)\s*(?:{CLOSE}|$)", re.DOTALL)
+OPENINGS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>")
+"""What a call begins with as Hermes, Qwen and SmolLM write it, as Mistral does, and as Llama 3 does (or it writes the JSON alone)."""
+_BETWEEN = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|$)", re.DOTALL)
+_NAMED = re.compile(r"([\w.-]+)(?:\[CALL_ID\][\w-]*)?(?:\[ARGS\])?(?=\{)")
+"""Mistral's later way: the name before the arguments."""
 
 
 class Calls:
@@ -47,24 +49,47 @@ def call_of(name: str, arguments: Any, called: str = "") -> Call:
 def parse(tokenizer: Any, text: str, prompt: str) -> tuple[str, list[Call]]:
     """``(what is said, calls)`` of an answer as the model wrote it, its special tokens included.
 
-    By the tokenizer's own ``response_template`` where it has one.
+    By the tokenizer's own ``response_template`` where it has one. What can't be read as calls is said as it stands.
     """
     if getattr(tokenizer, "response_template", None):
         read = tokenizer.parse_response(text, prefix=prompt)
         found = [_from_json(call) for call in read.get("tool_calls") or []]
         return str(read.get("content") or ""), _numbered(found)
-    written = _BETWEEN.findall(text)
-    said = _BETWEEN.sub("", text).strip()
-    if not written and said.startswith(("{", "[")):
-        written, said = [said], ""
-    calls: list[Call | None] = []
-    for piece in written:
-        try:
-            read = json.loads(piece)
-        except ValueError:
-            return text, []
-        calls += [_from_json(each) for each in (read if isinstance(read, list) else [read])]
+    specials = [token for token in tokenizer.all_special_tokens if token not in OPENINGS]
+    for token in specials:
+        text = text.replace(token, "")
+    said, written = _split(text)
+    try:
+        calls = [call for piece in written for call in _read(piece)]
+    except ValueError:
+        return text, []
     return (said, _numbered(calls)) if calls and all(calls) else (text, [])
+
+
+def _split(text: str) -> tuple[str, list[str]]:
+    """What stands beside the calls, and the calls as they are written."""
+    if "<tool_call>" in text:
+        return _BETWEEN.sub("", text).strip(), _BETWEEN.findall(text)
+    for opening in OPENINGS[1:]:
+        said, *written = text.split(opening)
+        if written:
+            return said.strip(), [piece.strip() for piece in written]
+    return ("", [text.strip()]) if text.lstrip().startswith(("{", "[")) else (text, [])
+
+
+def _read(piece: str) -> list[Call | None]:
+    """JSON of one call, of a list, or several behind each other (``;`` between them), each perhaps behind its name.
+
+    Raises ``ValueError``.
+    """
+    calls: list[Call | None] = []
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(piece):
+        named = _NAMED.match(piece, at)
+        read, at = decoder.raw_decode(piece, named.end() if named else at)
+        calls += [call_of(named[1], read)] if named else [_from_json(each) for each in (read if isinstance(read, list) else [read])]
+        at += len(piece[at:]) - len(piece[at:].lstrip(" \n\t;,"))
+    return calls
 
 
 def _from_json(read: Any) -> Call | None:

@@ -95,6 +95,10 @@ class LlamaCpp:
         if tools:
             if not self._props["chat_template_caps"]["supports_tools"]:
                 raise no_tools(self._facts.name)
+            if "grammar" in request:
+                raise ModelError(
+                    "llama.cpp keeps no form while a model may call tools.", "Leave one of them out, or load it with --engine transformers."
+                )
             request["tools"] = list(tools)
         return self._decode(self._server.handle_chat_completions, request, cancel, adapter)
 

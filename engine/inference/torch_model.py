@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.devices import bf16_pays, set_torch_threads
 from engine.errors import ModelError
-from engine.inference.calls import OPEN, parse
+from engine.inference.calls import OPENINGS, parse
 from engine.inference.constraint import Constraint, grammar
 from engine.inference.llamacpp import no_template, no_tools, too_long
 from engine.inference.protocol import SMALL, Sampling, decoding_rate
@@ -66,19 +66,18 @@ class TorchModel:
             yield from self._answer(self._encode(messages, adapter), asked, adapter, version, cancel)
             return
         encoded = self._encode(messages, adapter, tools)
-        written, shown = "", Stops((OPEN, *self._tokenizer.all_special_tokens))
+        written, sent, shown = "", "", Stops((*OPENINGS, *self._tokenizer.all_special_tokens))
         for item in self._answer(encoded, asked, adapter, version, cancel, special=True):
             written += item.get("text", "")
             # An answer that begins as JSON may be a call: it is known at the end.
             if "text" not in item:
                 yield item
             elif not written.lstrip().startswith(("{", "[")) and (text := shown.take(item["text"])):
+                sent += text
                 yield {"text": text}
         said, calls = parse(self._tokenizer, written, self._tokenizer.decode(encoded["input_ids"][0]))
-        if written.lstrip().startswith(("{", "[")):
-            yield {"text": Stops(self._tokenizer.all_special_tokens).take(said)}
-        elif not calls:
-            yield {"text": shown.rest()}
+        if said.startswith(sent) and (rest := said[len(sent) :]):
+            yield {"text": rest}
         yield {"calls": calls}
 
     def complete(self, text: str, sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken) -> Iterator[dict[str, Any]]:

@@ -135,3 +135,10 @@ def _base_tokenizer(folder: Path, family: str) -> int:
         ends = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
     PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=128, **ends).save_pretrained(folder)
     return len(pieces)
+
+
+def with_tools(folder: Path) -> Path:
+    """Give a tiny chat model a template that tells of tools, as Hermes and Qwen do."""
+    told = "{% if tools %}{{'<|im_start|>system\\nTools:\\n' + (tools | tojson) + '<|im_end|>\\n'}}{% endif %}"
+    (folder / "chat_template.jinja").write_text(told + TEMPLATE, encoding="utf-8")
+    return folder

@@ -26,7 +26,7 @@ class Message:
     ``unsupported`` is how many sentences no row supports; ``quoted``: the words are a row's, not a model's;
     ``result`` is the JSON of a note's Result. ``id`` is its number in the conversation (0: not known yet), ``siblings``
     those of the messages in the same place; ``context`` is how full the model's window is after it; ``attached`` are the
-    names of what went along."""
+    names of what went along; ``remarks`` what is to be known of an answer besides its words: the tools that it calls."""
 
     number: int
     kind: Kind
@@ -47,6 +47,7 @@ class Message:
     siblings: list[int] = field(default_factory=list)
     context: dict[str, Any] = field(default_factory=dict)
     attached: list[str] = field(default_factory=list)
+    remarks: str = ""
 
     @property
     def place(self) -> str:
@@ -210,7 +211,7 @@ class ChatState:
                 self.add(
                     "answer", record.text, verb="ask" if facts.get("passages") or facts.get("kind") == "ask" else "chat",
                     model=facts.get("model", ""), passages=facts.get("passages") or [], usage=usage,
-                    found=facts.get("found", True), context=facts.get("context") or {}, **same, **_of_ask(facts),
+                    found=facts.get("found", True), remarks=facts.get("remarks", ""), context=facts.get("context") or {}, **same, **_of_ask(facts),
                 )  # fmt: skip
 
     def turn(self, history: Iterable[Any], *, keep_error: bool) -> None:
@@ -256,7 +257,8 @@ class ChatState:
         data = result.get("data") or {}
         message.busy = False
         message.result = result
-        message.text = data.get("answer") or message.text or result.get("summary", "")
+        message.remarks = data.get("remarks", "")
+        message.text = data.get("answer") or message.text or ("" if message.remarks else result.get("summary", ""))
         message.found = data.get("found", True)
         message.passages = data.get("passages", message.passages)
         message.model = data.get("model", "")
@@ -270,7 +272,7 @@ class ChatState:
         """Where in the conversation an answer and its question stand."""
         message.context = data.get("context") or {}
         answered = bool(data.get("message")) and data["message"] != data.get("under")
-        message.id = int(data["message"]) if answered and message.text else 0
+        message.id = int(data["message"]) if answered and (message.text or message.remarks) else 0
         message.siblings = list(data.get("siblings", [])) if message.id else []
         for question in self._question_of(message) if message.id else []:
             self.astray = self.astray or question.id not in (0, data["under"])

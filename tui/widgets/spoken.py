@@ -190,6 +190,8 @@ class AnswerEntry(Spoken, Vertical):
             await self._markdown.update(text)
         if message.unsupported:
             await self.mount(Static("[?] No row supports this sentence.", classes="unsupported", markup=False))
+        if message.remarks:
+            await self.mount(Static(Content(clean(message.remarks)), classes="remarks", markup=False))
         if message.passages:
             await self.mount(Citations(message.passages, message.text))
         if footer := message.footer():
