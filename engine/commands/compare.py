@@ -218,7 +218,7 @@ def _aloud(by: str, slices: Sequence[Sequence[Slice]]) -> str:
 
 
 def _sentence(pair: Pair, comparison: Comparison, a: str, b: str) -> str:
-    from engine.evaluation.figures import figure, words
+    from engine.evaluation.figures import by_row, figure, words
 
     first = next((d for d in comparison.differences if d.p is not None), comparison.differences[0])
     said = (
@@ -227,6 +227,11 @@ def _sentence(pair: Pair, comparison: Comparison, a: str, b: str) -> str:
     )
     if first.p is not None:
         said += f", {first.verdict} ({first.test}, p {first.adjusted:.3g})"
+    said += "".join(
+        f"; also {verdict}: {', '.join(names)}"
+        for verdict in ("better", "worse")
+        if (names := [by_row(d.metric) for d in comparison.differences if d is not first and d.verdict == verdict])
+    )
     if "correct" not in pair.left[0]:
         return f"{said}."
     won = sum(1 for row in comparison.flipped if row["b_correct"])
@@ -234,11 +239,11 @@ def _sentence(pair: Pair, comparison: Comparison, a: str, b: str) -> str:
 
 
 def _table(names: Sequence[str], compared: Sequence[Comparison]) -> Table:
-    from engine.evaluation.figures import figure, words
+    from engine.evaluation.figures import by_row, figure
 
     if len(compared) == 1:
         rows = [
-            [words(d.metric), figure(d.metric, d.a), figure(d.metric, d.b), figure(d.metric, d.difference, sign=True), chance(d), d.verdict]
+            [by_row(d.metric), figure(d.metric, d.a), figure(d.metric, d.b), figure(d.metric, d.difference, sign=True), chance(d), d.verdict]
             for d in compared[0].differences
         ]
         return Table(["metric", f"A: {names[0]}", f"B: {names[1]}", "difference", "95% interval, p", "verdict"], rows)
@@ -246,7 +251,7 @@ def _table(names: Sequence[str], compared: Sequence[Comparison]) -> Table:
     rows = []
     for number, d in enumerate(compared[0].differences):
         rest = [_short(comparison.differences[number]) for comparison in compared]
-        rows.append([words(d.metric), figure(d.metric, d.a), *rest])
+        rows.append([by_row(d.metric), figure(d.metric, d.a), *rest])
     return Table(columns, rows)
 
 

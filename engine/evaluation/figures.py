@@ -23,6 +23,11 @@ def words(metric: str) -> str:
     return NAMES.get(metric, metric)
 
 
+def by_row(metric: str) -> str:
+    """A metric's name where it is made of the rows one by one: chrF of the whole is not the mean of its rows."""
+    return "chrF, mean of rows" if metric == "chrf" else words(metric)
+
+
 def figure(metric: str, value: float, *, sign: bool = False) -> str:
     """A metric's value for people; with ``sign`` a difference, which always has one."""
     digits = {"bleu": 1, "chrf": 1, "perplexity": 2}.get(metric, 3)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import BitternError
 from engine.evaluation.chart import Chart, charts
 from engine.evaluation.compare import compare_all, pairs, predictions
-from engine.evaluation.figures import between, figure, headline, most_confused, single, words
+from engine.evaluation.figures import between, by_row, figure, headline, most_confused, single, words
 from engine.evaluation.worst import WHY, worst
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _difference(d: Difference) -> list[Cell]:
     low_high = f"{figure(d.metric, d.low, sign=True)} to {figure(d.metric, d.high, sign=True)}" if d.low is not None and d.high is not None else "–"
     p: Cell = Value(d.p, f"{d.p:.3g}") if d.p is not None else "–"
     return [
-        words(d.metric), Value(d.a, figure(d.metric, d.a)), Value(d.b, figure(d.metric, d.b)),
+        by_row(d.metric), Value(d.a, figure(d.metric, d.a)), Value(d.b, figure(d.metric, d.b)),
         Value(d.difference, figure(d.metric, d.difference, sign=True)), low_high, p, d.verdict or "–",
     ]  # fmt: skip
 

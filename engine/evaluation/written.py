@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # Control characters, direction overrides and lone surrogates: a reader sees that something stood there.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Signs that mean something anywhere; points and colons that make a link of a word; what makes a list or a rule of a line.
-_SIGNS = re.compile(r"[\\`*_\[\]<>#|~$&@!]|(?<=[A-Za-z])[.:](?=[A-Za-z/])|^[-+=]")
-_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+_SIGNS = re.compile(r"[\\`*_\[\]<>#|~$&@!]|(?<=[A-Za-z])[.:](?=[A-Za-z/])")
+_LIST = re.compile(r"^(\d*)([-+=.)])")
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -57,7 +57,11 @@ def markdown(report: Report) -> str:
             last = ", ".join(f"{name} {curve[-1][1]:.4g} at step {curve[-1][0]}" for name, curve in chart.curves.items())
             parts += [f"![{_mark(chart.title)}](data:image/svg+xml;base64,{picture})", _mark(f"{chart.title}: {last}.")]
         if section.rows:
-            lines = [[*map(_mark, section.columns)], ["---"] * len(section.columns), *([_mark(_text(cell)) for cell in row] for row in section.rows)]
+            lines = [
+                [*map(_inside, section.columns)],
+                ["---"] * len(section.columns),
+                *([_inside(_text(cell)) for cell in row] for row in section.rows),
+            ]
             parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join([*parts, "Written by Bittern."]) + "\n"
 
@@ -81,6 +85,10 @@ def _html(text: str) -> str:
 
 
 def _mark(text: str) -> str:
-    """Text for a line or a cell of Markdown: every sign that could mean something stands for itself."""
-    flat = " ".join(_UNSAFE.sub("\ufffd", text).split())
-    return _NUMBERED.sub(r"\1\\\2", _SIGNS.sub(r"\\\g<0>", flat))
+    """Text for a line of Markdown: nor does it begin a list or a rule."""
+    return _LIST.sub(r"\1\\\2", _inside(text))
+
+
+def _inside(text: str) -> str:
+    """Text inside a line or a cell of Markdown: every sign that could mean something stands for itself."""
+    return _SIGNS.sub(r"\\\g<0>", " ".join(_UNSAFE.sub("\ufffd", text).split()))
