@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from engine.training.mask import MaskRow
     from engine.training.tally import Tally
 
-MARKS = {"loss": "[{}]", "read": "{}", "cut": "~{}~"}
-"""How a token is written where there are no colours."""
+TAIL = 60
+"""Characters of a prompt in the table: its end."""
 
 
 class Mask(Work):
@@ -69,7 +69,7 @@ class Mask(Work):
             "dataset": self.dataset, "model": self.model, "split": self.split, "max_length": self.max_length, "counts": tally.as_dict(),
             "stop_token": tokenizer.eos_token, "rows": [{"row": number, **view.as_dict(special)} for number, view in views.items()],
         }  # fmt: skip
-        table = Table(["row", "tokens", "loss", "stop", "[loss] read ~cut~"], [_line(number, view) for number, view in views.items()])
+        table = Table(["row", "tokens", "loss", "stop", "carries loss", "read before it"], [_line(number, view) for number, view in views.items()])
         return Result(self._says(tally, str(tokenizer.eos_token)), data, table, opens=f"mask:{job.id}")
 
     def _read(self, job: JobContext, record: DatasetRecord, tokenizer: Any) -> tuple[dict[int, MaskRow], Tally]:
@@ -107,12 +107,7 @@ class Mask(Work):
 
 
 def _line(number: int, view: MaskRow) -> list[str]:
-    """A row of the table: tokens of a kind that stand together share their brackets."""
-    runs: list[tuple[str, str]] = []
-    for text, _, part in view.tokens:
-        if runs and runs[-1][0] == part:
-            runs[-1] = (part, runs[-1][1] + text)
-        else:
-            runs.append((part, text))
-    shown = "".join(MARKS[part].format(text) for part, text in runs).replace("\n", "↵")
-    return [str(number), str(len(view.tokens)), str(view.trained), "yes" if view.stop_trained else "NO", shown]
+    """A row of the table: what carries loss, and the end of what is read before it."""
+    texts = {wanted: "".join(text for text, _, part in view.tokens if part == wanted).replace("\n", "↵") for wanted in ("loss", "read", "cut")}
+    before = f"…{texts['read'][-TAIL:]}" if len(texts["read"]) > TAIL else texts["read"] or f"cut: {texts['cut'][:TAIL]}"
+    return [str(number), str(len(view.tokens)), str(view.trained), "yes" if view.stop_trained else "NO", texts["loss"], before]

@@ -125,7 +125,7 @@ def test_the_mask_shows_every_token_and_counts_every_row(tiny: Engine) -> None:
     assert first["tokens"][-1]["special"] and first["stop_trained"]
     assert sum(token["part"] != "cut" for token in second["tokens"]) == 50 and second["tokens"][0]["part"] == "cut"
     assert {token["part"] for token in third["tokens"]} == {"cut"} and not third["stop_trained"]
-    assert result.table.rows[0][4].endswith("[xy<|im_end|>]")
+    assert result.table.rows[0][4:] == ["xy<|im_end|>", "<|im_start|>user↵Say x<|im_end|>↵<|im_start|>assistant↵"]
     with pytest.raises(DataError):
         add(tiny, "plain", [{"text": "A long enough line of plain words."}] * 3)
         tiny.run(tiny.parse("mask plain --model tiny"))
