@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PACE = 0.15
 """Seconds between two looks at the job that reads the rows."""
-STYLES = {"loss": "$success on $success 20%", "read": "", "cut": "$text-disabled strike"}
+STYLES = {"loss": "underline $success on $success 20%", "read": "", "cut": "$text-muted strike"}
 SHOWN = 4000
 """Tokens of a row that are drawn."""
 
