@@ -64,7 +64,7 @@ def _jobs_of(result: Result) -> list[str]:
 
 def _answer(engine: Engine, command: Command, heard: queue.SimpleQueue[events.Event], options: Options) -> Result:
     """The Command's answer; a streamed one is written as it comes. Raises ``BitternError``."""
-    ticket = engine.dispatch(command, _secret(command) if command.secret else "")
+    ticket = engine.dispatch(command, _secret(command) if command.asks else "")
     wrote = False
     try:
         while True:
@@ -98,7 +98,7 @@ def _secret(command: Command) -> str:
     if sys.stdin is None or not sys.stdin.isatty():
         return (sys.stdin.readline() if sys.stdin else "").strip()
     try:
-        return getpass.getpass(f"Token to {command.verb} with (it is not shown; empty takes HF_TOKEN): ").strip()
+        return getpass.getpass(command.asking).strip()
     except EOFError:
         return ""
 

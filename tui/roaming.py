@@ -249,15 +249,15 @@ class Roaming(Base):
     async def on_open_screen(self, event: messages.OpenScreen) -> None:
         await self.open_address(f"{event.kind}:{event.name}")
 
-    def sign_in(self) -> None:
-        """Ask for a token, unseen."""
+    def sign_in(self, line: str = "login") -> None:
+        """Ask for the token or the key that a Command needs, unseen, and run it."""
         from tui.screens.sign_in import SignInScreen
 
         def finished(told: str | None) -> None:
             if told:
-                self.notify(one_line(told, 200), title="login", markup=False)
+                self.notify(one_line(told, 200), title=line.split(maxsplit=1)[0], markup=False)
 
-        self.push_screen(SignInScreen(self.bridge), finished)
+        self.push_screen(SignInScreen(self.bridge, line), finished)
 
     async def job_answered(self, job_id: str) -> None:
         """Put a job's answer where its beginning was told, and open the whole screen that it points at, unless the

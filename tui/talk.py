@@ -45,6 +45,9 @@ class Talk:
                 self._app.parts.box.forget(text)  # it may hold a token
                 self._app.sign_in()
                 return
+            if verb == "connect" and "--key-from-keyring" in rest.split():
+                self._app.sign_in(text[1:].strip())
+                return
             if verb == "find" and not rest.strip():
                 await self._app.open_address("find:models")
                 return

@@ -78,8 +78,15 @@ class Command(BaseModel):
     """Whether what it streams is already the answer, so that it need not be shown again."""
     secret: ClassVar[bool] = False
     """Whether it needs something that must not stand on a line; a face asks for it unseen and hands it over beside."""
+    asking: ClassVar[str] = "Token (it is not shown): "
+    """What a face says when it asks for that."""
     completes: ClassVar[dict[str, str]] = {}
     """What a field's value is a name of, for completion: ``{"model": "models", "on": "datasets"}``; also files, jobs, runs."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a face asks for a secret before this is run."""
+        return self.secret
 
     def title(self) -> str:
         """A short name for a list: the verb and its first word."""

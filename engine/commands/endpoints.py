@@ -17,13 +17,14 @@ from engine.store.models import ModelRecord
 class Connect(Now):
     """Use a model that another program serves: TGI, vLLM, Ollama, llama.cpp, `transformers serve`, or any that speaks OpenAI's protocol.
 
-    The key stays where it is, in an environment variable or in the keyring (keep it there with: keyring set bittern NAME);
-    only its name is written down.
+    The key stays in an environment variable or in the keyring; only its name is written down. With --key-from-keyring it is
+    asked for unseen (in a shell also read from a pipe), tried, and kept there; empty takes the one that is there.
     """
 
     verb = "connect"
     effect = "network"
     words = ("name", "url")
+    asking = "The server's key (it is not shown; empty takes the one in the keyring): "
     examples = ("connect vllm http://127.0.0.1:8000/v1", "connect big https://llm.example.org/v1 --model llama-70b --key-env LLM_KEY")
 
     name: str = Field(description="What it is called here")
@@ -32,8 +33,12 @@ class Connect(Now):
     key_env: str = Field("", description="The environment variable that holds the key")
     key_from_keyring: bool = Field(False, description="The key is in the keyring, under this name")
 
+    @property
+    def asks(self) -> bool:
+        return self.key_from_keyring
+
     def run(self, desk: Desk) -> Result:
-        from engine.hub.endpoint import Server, key_of
+        from engine.hub.endpoint import Server, keep_key, key_of
 
         check_name("model", self.name)
         parts = urlsplit(self.url)
@@ -42,10 +47,13 @@ class Connect(Now):
         if parts.username or parts.password or parts.query:
             raise BitternError("A key does not belong into the address: it would be written down.", "Give it with --key-env or --key-from-keyring.")
         known = desk.workspace.models.find(self.name)
-        if (known and known.kind != "chat") or (known and "url" not in known.facts):
+        if known and known.kind != "endpoint":
             raise BitternError(f"“{self.name}” is a model here already.", "Choose another name.")
+        if self.key_env and self.key_from_keyring:
+            raise BitternError("The key is in the environment or in the keyring, not in both.", "Give --key-env or --key-from-keyring.")
         entry = self.name if self.key_from_keyring else ""
-        server = Server(self.name, self.url, key_of(self.key_env, entry))
+        new = desk.secret if entry else ""
+        server = Server(self.name, self.url, new or key_of(self.key_env, entry))
         served = {str(model["id"]): model for model in server.models()}
         model = self.model or (next(iter(served)) if len(served) == 1 else "")
         if not model:
@@ -55,6 +63,8 @@ class Connect(Now):
         facts: dict[str, Any] = {"url": self.url, "model": model, "key_env": self.key_env, "keyring": entry}
         if context := _context(served.get(model, {})):
             facts["context"] = context
+        if new:
+            keep_key(entry, new)
         record = ModelRecord(self.name, "endpoint", self.url, 0, facts=facts)
         desk.models.unload(self.name)
         desk.workspace.models.put(record)

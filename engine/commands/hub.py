@@ -170,6 +170,7 @@ class Login(Now):
     verb = "login"
     effect = "network"
     secret = True
+    asking = "Token to login with (it is not shown; empty takes HF_TOKEN): "
     examples = ("login",)
 
     def run(self, desk: Desk) -> Result:

@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 from engine.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+SERVICE = "bittern"
+"""Under which the keyring has our keys."""
 PATIENCE = 60.0
 """Seconds without a byte before a server counts as dead."""
 
@@ -39,10 +41,11 @@ class Server:
 
     def chat(self, request: dict[str, Any], model: str) -> Iterator[dict[str, Any]]:
         """The chunks of a streamed answer, as dictionaries. Closing the iterator closes the connection."""
-        client = _client(self._session, base(self._url), self._key)
+        more = dict(request.get("extra_body") or {})
+        client = _client(self._session, base(self._url), self._key, more)
         try:
-            for chunk in client.chat_completion(model=model, stream=True, **request):
-                yield json.loads(json.dumps(chunk, default=dict))
+            for chunk in client.chat_completion(model=model, stream=True, **{**request, "extra_body": None}):
+                yield _plain(chunk)
         except GeneratorExit:
             raise
         except Exception as error:
@@ -96,20 +99,29 @@ class Server:
         return ModelError(f"{self._name} ({self._url}) broke off in the middle: {kind}.", "Try again; what was said so far is kept.")
 
 
-def _client(session: Any, url: str, key: str) -> Any:
-    """An ``InferenceClient`` that posts through ``session``. It is never without a key: it would send the Hub's own token to
-    a stranger."""
+def _client(session: Any, url: str, key: str, more: dict[str, Any]) -> Any:
+    """An ``InferenceClient`` that posts through ``session``, with ``more`` fields as they are: it would write a
+    ``response_format`` as TGI alone understands it. It is never without a key: it would send the Hub's own token to a stranger."""
     from huggingface_hub import InferenceClient
     from huggingface_hub.utils import hf_raise_for_status
 
     class Client(InferenceClient):  # type: ignore[misc]
         def _inner_post(self, request_parameters: Any, *, stream: bool = False) -> Any:  # noqa: ARG002 (a chat is always streamed here)
-            sent = session.stream("POST", request_parameters.url, json=request_parameters.json, headers=request_parameters.headers)
+            sent = session.stream("POST", request_parameters.url, json={**request_parameters.json, **more}, headers=request_parameters.headers)
             response = self.exit_stack.enter_context(sent)
             hf_raise_for_status(response)
             return response.iter_lines()
 
     return Client(base_url=url, api_key=key or "none", timeout=PATIENCE)
+
+
+def _plain(value: Any) -> Any:
+    """A chunk as plain dictionaries. What the client has no field for (``reasoning_content``) is among its attributes alone."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in {**value, **vars(value)}.items()} if hasattr(value, "__dict__") else value
+    return value
 
 
 def base(url: str) -> str:
@@ -138,16 +150,27 @@ def key_of(env: str, keyring_entry: str) -> str:
             return key
         raise ModelError(f"The key is meant to be in the environment variable {env}, which is empty.", f"Set it: export {env}=…")
     if keyring_entry:
-        if key := keyring().get_password("bittern", keyring_entry):
+        if key := _with_ring(lambda ring: ring.get_password(SERVICE, keyring_entry)):
             return str(key)
-        raise ModelError(f"The keyring has no key called “{keyring_entry}”.", f"Keep it there: keyring set bittern {keyring_entry}")
+        raise ModelError(f"The keyring has no key called “{keyring_entry}”.", "Connect it again with --key-from-keyring: it asks for the key.")
     return ""
 
 
-def keyring() -> Any:
-    """The ``keyring`` library. Raises ``ModelError`` where it is not installed or there is no keyring."""
+def keep_key(entry: str, key: str) -> None:
+    """Keep a key in the keyring. Raises ``ModelError``."""
+    _with_ring(lambda ring: ring.set_password(SERVICE, entry, key))
+
+
+def _with_ring(do: Callable[[Any], Any]) -> Any:
+    """What ``do`` gets from this machine's keyring. Raises ``ModelError`` where there is none, or it stays shut."""
     try:
-        import keyring as library
+        import keyring
     except ImportError:
         raise ModelError("Keys in the keyring need the keyring library.", "pip install 'bittern[keyring]', or use --key-env.") from None
-    return library
+    ring = keyring.get_keyring()
+    if ring.priority <= 0:
+        raise ModelError("This machine has no keyring that could keep a key.", "Put it into an environment variable, and use --key-env.")
+    try:
+        return do(ring)
+    except keyring.errors.KeyringError as error:
+        raise ModelError(f"The keyring stays shut: {type(error).__name__}.", "Unlock it, or use --key-env.") from None

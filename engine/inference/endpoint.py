@@ -143,6 +143,8 @@ def _request(sampling: Sampling) -> dict[str, Any]:
     if sampling.regex or sampling.choices:
         regex = sampling.regex or "|".join(_literal(choice) for choice in sampling.choices)
         more |= {"guided_regex": regex, "grammar": f"%llguidance {{}}\n{grammar(sampling)}"}
+    if sampling.schema is not None:
+        more["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": sampling.schema, "strict": True}}
     request: dict[str, Any] = {
         "max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p, "extra_body": more,
     }  # fmt: skip
@@ -150,8 +152,6 @@ def _request(sampling: Sampling) -> dict[str, Any]:
         request["seed"] = sampling.seed
     if sampling.stop:
         request["stop"] = list(sampling.stop)
-    if sampling.schema is not None:
-        request["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": sampling.schema, "strict": True}}
     return request
 
 

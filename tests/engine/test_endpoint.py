@@ -49,6 +49,9 @@ def test_connect_chat_and_disconnect(engine: Engine, served: str, monkeypatch: p
     assert said["answer"] and said["model"] == "served" and said["usage"]["prompt_tokens"] == 30 and said["usage"]["completion_tokens"] == 12
     assert run(engine, "chat --model served --temperature 0 --regex [abc]{4}x --session other hi")["answer"][-1] == "x"
     assert run(engine, "chat --model served --choices yes,no --session third hi")["answer"] in ("yes", "no")
+    schema = home.parent / "schema.json"
+    schema.write_text('{"type": "object", "required": ["n"], "properties": {"n": {"enum": [1, 2]}}, "additionalProperties": false}')
+    assert run(engine, f"chat --model served --json-schema {schema} --session fourth hi")["value"]["n"] in (1, 2)
     assert run(engine, "complete --model served --temperature 0 --max-tokens 5 Once upon a time")["text"]
     before = run(engine, "sessions")
     monkeypatch.setenv("LLM_KEY", "wrong")

@@ -1,0 +1,152 @@
+"""Servers that fail, and what is sent to one: a small real HTTP server that speaks OpenAI's protocol, and our own `serve`."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engine.errors import ModelError
+from engine.events import TokenDelta
+from engine.jobs.context import CancelToken
+from tests.fakes.openai_server import MODELS, Server, openai_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from engine.engine import Engine
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with openai_server() as running:
+        yield running
+
+
+@pytest.fixture
+def house(engine: Engine, server: Server) -> Engine:
+    """An engine to which every model of the server is connected, under its id."""
+    for model in MODELS:
+        run(engine, f"connect m-{model} {server.url} --model {model}")
+    return engine
+
+
+def run(engine: Engine, line: str, **more: Any) -> dict[str, Any]:
+    return engine.run(engine.parse(line), **more).data
+
+
+def test_each_failure_says_what_and_what_to_do(house: Engine) -> None:
+    for model, says, way in (
+        ("403", "refuses the key: that is 403", "connect it again"),
+        ("429", "asked too often", "Wait a little"),
+        ("500", "failed: status 500", "server's own log"),
+        ("503", "failed: status 503", "server's own log"),
+        ("refuses", "status 400: unknown option: top_k", "leave it out"),
+        ("garbage", "broke off in the middle", "Try again"),
+    ):
+        for verb in ("chat", "complete"):
+            with pytest.raises(ModelError) as caught:
+                run(house, f"{verb} --model m-{model} hello")
+            assert says.split(":")[0] in caught.value.message and way in caught.value.hint, (verb, caught.value.message)
+            assert "\x1b" not in caught.value.message
+    assert "hello" in run(house, "chat --model m-echo --session after hello")["answer"], "the session goes on"
+
+
+def test_a_server_that_dies_in_the_middle_leaves_what_it_said(house: Engine) -> None:
+    with pytest.raises(ModelError, match="broke off in the middle"):
+        run(house, "chat --model m-dies --session dying hello")
+    last = house.workspace.sessions.messages("dying")[-1]
+    assert (last.role, last.text, last.facts["usage"]["finish"]) == ("assistant", "half an ", "error")
+
+
+def test_a_cancel_in_mid_stream_hangs_up(house: Engine, server: Server) -> None:
+    token, begun = CancelToken(), threading.Event()
+    found: list[dict[str, Any]] = []
+
+    def hear(event: Any) -> None:
+        if isinstance(event, TokenDelta):
+            begun.set()
+
+    def chat() -> None:
+        found.append(run(house, "chat --model m-slow --session slow count", emit=hear, cancel=token))
+
+    thread = threading.Thread(target=chat)
+    thread.start()
+    assert begun.wait(30)
+    token.ask("cancel")
+    began = time.monotonic()
+    thread.join(20)
+    took = time.monotonic() - began
+    assert not thread.is_alive() and took < 10, f"600 words take 30 s; it took {took:.1f} s"
+    assert found[0]["usage"]["finish"] == "cancel" and found[0]["answer"].startswith("0 ")
+    assert server.hung_up.wait(10), "the server need not go on for nobody"
+
+
+def test_calls_and_thoughts_of_a_server(house: Engine, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "tools.json").write_text(json.dumps({"name": "weather", "parameters": {"type": "object"}}))
+    found = run(house, f"chat --model m-calls --tools {tmp_path / 'tools.json'} What is the weather?")
+    assert [(call["name"], call["arguments"]) for call in found["calls"]] == [("weather", {"city": "Graz"})]
+    assert server.requests[-1]["tools"][0]["function"]["name"] == "weather"
+    assert run(house, "chat --model m-thinks --session thinking hello")["answer"] == "<think>Hm.</think>Yes"
+    (tmp_path / "schema.json").write_text('{"type": "object"}')
+    run(house, f"chat --model m-echo --session form --temperature 0 --seed 3 --stop END --json-schema {tmp_path / 'schema.json'} hello")
+    sent = server.requests[-1]
+    assert (sent["temperature"], sent["seed"], sent["stop"], sent["response_format"]["type"]) == (0, 3, ["END"], "json_schema")
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"} and "value" not in sent["response_format"]
+    assert server.keys[-1] in ("", "Bearer none"), "a stranger is never sent the Hub's token"
+
+
+@pytest.fixture
+def ring() -> Iterator[dict[tuple[str, str], str]]:
+    """A keyring that is a dictionary."""
+    import keyring
+    from keyring.backend import KeyringBackend
+
+    kept: dict[tuple[str, str], str] = {}
+
+    class Ring(KeyringBackend):
+        priority = 9
+
+        def get_password(self, service: str, username: str) -> str | None:
+            return kept.get((service, username))
+
+        def set_password(self, service: str, username: str, password: str) -> None:
+            kept[service, username] = password
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Ring())
+    yield kept
+    keyring.set_keyring(before)
+
+
+def test_a_key_goes_to_the_keyring_and_nowhere_else(engine: Engine, server: Server, ring: dict[tuple[str, str], str], home: Path) -> None:
+    line = f"connect locked {server.url} --model echo --key-from-keyring"
+    command = engine.parse(line)
+    assert command.asks and not engine.parse(f"connect open {server.url} --model echo").asks
+    with pytest.raises(ModelError, match="no key called “locked”"):
+        run(engine, line)
+    server.lock = "sk-heron-77"
+    with pytest.raises(ModelError, match="refuses the key"):
+        run(engine, line, secret="wrong")
+    assert not ring, "a key that does not open is not kept"
+    assert run(engine, line, secret="sk-heron-77")["facts"]["keyring"] == "locked"
+    assert ring == {("bittern", "locked"): "sk-heron-77"}
+    run(engine, line)
+    assert "hello" in run(engine, "chat --model locked hello")["answer"]
+    assert not [file for file in home.rglob("*") if file.is_file() and b"sk-heron-77" in file.read_bytes()], "the key is nowhere on disk"
+
+
+def test_without_a_keyring_it_is_said(engine: Engine, server: Server) -> None:
+    import keyring
+    from keyring.backends.fail import Keyring
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(Keyring())
+    with pytest.raises(ModelError, match="no keyring") as caught:
+        run(engine, f"connect locked {server.url} --model echo --key-from-keyring")
+    assert "--key-env" in caught.value.hint
+    keyring.set_keyring(before)
