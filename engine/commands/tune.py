@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +16,13 @@ if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.models.quantise import Kind
     from engine.store.models import ModelRecord
+    from engine.store.workspace import Workspace
 
 LOSS = 1.02
 """A quantisation may raise the perplexity to this much of what it was; one that raises it more is refused."""
+
+READ = 250
+"""Tokens of the guide that a perplexity is measured on."""
 
 
 class Tune(Work):
@@ -54,32 +59,41 @@ class Tune(Work):
         if not self.forget:
             return None
         had = forget(desk.workspace, desk.models.record(self.model))
-        said = f"{self.model} runs as its file is again." if had else f"Nothing was remembered for {self.model}."
         desk.models.unload(self.model)
+        _tidy(desk.workspace, self.model, set())
+        said = f"{self.model} runs as its file is again." if had else f"Nothing was remembered for {self.model}."
         return Result(said, {"model": self.model, "forgotten": list(had)})
 
     def work(self, job: JobContext) -> Result:
-        from engine.devices import cores
-        from engine.inference.fastest import USES, Way, remember
-        from engine.inference.race import race
+        from engine.inference.fastest import USES, fastest, remember
 
         record = job.workspace.models.get(self.model)
-        files, qualities = self._files(job, record)
-        # Quantisations first, then threads for the best of them: not every way with every other is worth the time.
+        kept = {way.gguf for use in USES if (way := fastest(job.workspace, record, use))}
+        try:
+            files, qualities = self._files(job, record)
+            found = self._race(job, record, files)
+            best = {use: min(found, key=lambda figures: figures.seconds(use)).way for use in USES}
+            for use, way in best.items():
+                remember(job.workspace, record, use, way)
+            kept = {way.gguf for way in best.values()}
+        finally:
+            # Also after a stop: what lost, and what was never measured, is not left behind.
+            _tidy(job.workspace, record.name, kept)
+        job.changed("models", record.name)
+        return _told(record, found, best, qualities)
+
+    def _race(self, job: JobContext, record: ModelRecord, files: dict[str, Path]) -> list[Figures]:
+        """Quantisations first, then threads for the best of them: not every way with every other is worth the time."""
+        from engine.devices import cores
+        from engine.inference.fastest import USES, Way
+
         first = [Way(str(file), name, cores()) for name, file in files.items()]
-        found = self._raced(job, record, first, race, "quantisations")
+        found = self._raced(job, record, first, "quantisations")
         best = {min(found, key=lambda figures: figures.seconds(use)).way for use in USES}
         more = [Way(way.gguf, way.quantisation, threads) for way in best for threads in {1, max(1, cores() // 2)}]
-        found += self._raced(job, record, [way for way in dict.fromkeys(more) if way not in first], race, "threads")
-        fastest = {use: min(found, key=lambda figures: figures.seconds(use)).way for use in USES}
-        for use, way in fastest.items():
-            remember(job.workspace, record, use, way)
-        kept = {way.gguf for way in fastest.values()}
-        for file in files.values():
-            if str(file) not in kept and str(file) != record.gguf:
-                file.unlink(missing_ok=True)
-        job.changed("models", record.name)
-        return _told(record, found, fastest, qualities)
+        # The best so far runs again beside them: the machine may be busier now than it was.
+        again = self._raced(job, record, [*best, *(way for way in dict.fromkeys(more) if way not in first)], "threads")
+        return [figures for figures in found if figures.way not in best] + again
 
     def _files(self, job: JobContext, record: ModelRecord) -> tuple[dict[str, Path], list[dict[str, Any]]]:
         """The weights to race, by name, and what the perplexity of each is, refused ones included."""
@@ -91,21 +105,20 @@ class Tune(Work):
         own = read_header(source).quantisation
         text = "\n\n".join(row["text"] for row in guide_rows())
         job.progress(0, 1, "file", f"perplexity of {source.name}")
-        was = perplexity(source, text)
+        was = perplexity(source, text, READ)
         files, qualities = {own: source}, [{"quantisation": own, "perplexity": was, "ratio": 1.0, "refused": ""}]
         for kind in self.quantisations:
             if kind == own:
                 continue
-            file = job.workspace.paths.models / f"{record.name}-{kind}.gguf"
+            file = _file(job.workspace, record.name, kind)
             if refused := self._make(job, source, file, kind):
                 qualities.append({"quantisation": kind, "perplexity": None, "ratio": None, "refused": refused})
                 continue
             job.progress(0, 1, "file", f"perplexity of {file.name}")
-            now = perplexity(file, text)
+            now = perplexity(file, text, READ)
             refused = f"perplexity {was:.2f} to {now:.2f}: {100 * (now / was - 1):+.1f} %" if now > was * LOSS else ""
             qualities.append({"quantisation": kind, "perplexity": now, "ratio": now / was, "refused": refused})
             if refused:
-                file.unlink(missing_ok=True)
                 job.log(f"{kind} is refused, {refused}")
             else:
                 files[kind] = file
@@ -128,13 +141,30 @@ class Tune(Work):
             quantise(source, file, kind, step)
         return ""
 
-    def _raced(self, job: JobContext, record: ModelRecord, ways: list[Way], race: Any, what: str) -> list[Figures]:
+    def _raced(self, job: JobContext, record: ModelRecord, ways: list[Way], what: str) -> list[Figures]:
+        from engine.inference.race import race
+
         def step(done: int, total: int) -> None:
             job.check()
             job.progress(done, total, "turn", f"measuring {what}")
 
-        found: list[Figures] = race(record, job.workspace.settings, ways, self.rounds, step) if ways else []
-        return found
+        return race(record, job.workspace.settings, ways, self.rounds, step)
+
+
+def _file(workspace: Workspace, model: str, kind: Kind) -> Path:
+    """Where weights that were made to be raced lie; `load --quantise` keeps its own under another name."""
+    return workspace.paths.models / f"{model}.tuned-{kind}.gguf"
+
+
+def _tidy(workspace: Workspace, model: str, kept: set[str]) -> None:
+    """Remove the weights that were made for ``model``, but those in ``kept``."""
+    from engine.models.quantise import KINDS
+
+    for kind in KINDS:
+        file = _file(workspace, model, kind)
+        if str(file) not in kept:
+            with suppress(OSError):  # another process may have it open
+                file.unlink(missing_ok=True)
 
 
 def _told(record: ModelRecord, found: list[Figures], fastest: dict[Any, Way], qualities: list[dict[str, Any]]) -> Result:
@@ -152,7 +182,7 @@ def _told(record: ModelRecord, found: list[Figures], fastest: dict[Any, Way], qu
         for way in ways
     ]  # fmt: skip
     chat = fastest["chat"]
-    first = found[0]
+    first = next(figures for figures in found if figures.way.gguf == record.gguf)
     best = next(figures for figures in found if figures.way == chat)
     lines = [
         f"{record.name} runs as {chat.quantisation} on {chat.threads} threads: "

@@ -84,7 +84,7 @@ def run(job: JobContext, sides: list[Side], asked: list[tuple[str, list[Message]
                 for number, (_, prompt) in enumerate(asked):
                     job.check()
                     if (at, number) not in answers:
-                        with pool.use(side.model) as backend:
+                        with pool.use(side.model, use="batch") as backend:
                             answers[at, number] = "".join(pieces(backend, side, prompt, job.token)).strip()
                         job.check()
                         file.write(json.dumps([at, number, answers[at, number]], ensure_ascii=False) + "\n")

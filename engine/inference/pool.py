@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from engine.inference.fastest import Use
     from engine.inference.llamacpp import LlamaCpp
     from engine.inference.protocol import Backend
     from engine.models.fit import Fit
@@ -82,9 +83,9 @@ class ModelPool:
         """Called when a model came into memory or left it."""
 
     @contextmanager
-    def turn(self, name: str = "") -> Iterator[Callable[[], Backend]]:
+    def turn(self, name: str = "", use: Use = "chat") -> Iterator[Callable[[], Backend]]:
         """This thread's turn with a model (the one in use, when no name is given): what is yielded loads it, which may take
-        long, so that a question can be kept before.
+        long, so that a question can be kept before. It runs in the way that `tune` found fastest for ``use``.
 
         Raises ``NotFound`` or ``ModelError``.
         """
@@ -92,7 +93,7 @@ class ModelPool:
         opened: list[Backend] = []
 
         def load() -> Backend:
-            opened.append(self._open(record))
+            opened.append(self._open(record, use))
             return opened[0]
 
         with self._busy.of(record.base or record.name):
@@ -103,12 +104,12 @@ class ModelPool:
                     self._note(record, backend)
 
     @contextmanager
-    def use(self, name: str = "") -> Iterator[Backend]:
+    def use(self, name: str = "", use: Use = "chat") -> Iterator[Backend]:
         """The backend of a model (the one in use, when no name is given), for this thread alone meanwhile.
 
         Raises ``NotFound`` or ``ModelError``.
         """
-        with self.turn(name) as load:
+        with self.turn(name, use) as load:
             yield load()
 
     def record(self, name: str = "") -> ModelRecord:
@@ -198,7 +199,7 @@ class ModelPool:
                 if new and held.told:
                     self.changed()
 
-    def _open(self, record: ModelRecord) -> Backend:
+    def _open(self, record: ModelRecord, use: Use) -> Backend:
         with self._lock:
             base = self._workspace.models.get(record.base) if record.base else None
             note = ""
@@ -206,9 +207,9 @@ class ModelPool:
                 return self._endpoint(record)
             if engine_of(record, base) == "llamacpp":
                 if base is None:
-                    return self._llamacpp(record)
+                    return self._llamacpp(record, use)
                 try:
-                    return self._tuned(record, base)
+                    return self._tuned(record, base, use)
                 except ModelError as error:
                     if not base.folder:
                         raise
@@ -225,13 +226,13 @@ class ModelPool:
 
         return Endpoint(record, self._workspace.settings)
 
-    def _llamacpp(self, record: ModelRecord, wanted: Mapping[str, Path] | None = None) -> LlamaCpp:
+    def _llamacpp(self, record: ModelRecord, use: Use, wanted: Mapping[str, Path] | None = None) -> LlamaCpp:
         """The base in llama.cpp with at least the ``wanted`` adapters beside it: it is loaded again only where one of
         them is new."""
         from engine.inference.llamacpp import LlamaCpp
 
         wanted = dict(wanted or {})
-        choice, way = Choice.of(self._workspace, record.name), fastest(self._workspace, record)
+        choice, way = Choice.of(self._workspace, record.name), fastest(self._workspace, record, use)
         made = f"{record.gguf} {choice.device} {way}"
         held = self._held.get(record.name)
         if held and isinstance(held.opened, LlamaCpp) and held.made == made and wanted.items() <= held.opened.adapters.items():
@@ -244,10 +245,10 @@ class ModelPool:
         self._keep(record.name, Held(record.name, "llamacpp", opened, made, fit, need, facts=opened.facts))
         return opened
 
-    def _tuned(self, record: ModelRecord, base: ModelRecord) -> Backend:
+    def _tuned(self, record: ModelRecord, base: ModelRecord, use: Use) -> Backend:
         # An adapter trained again under its name is another adapter.
         key = f"{record.name} {record.created}"
-        return Tuned(record.name, self._llamacpp(base, {key: convert_adapter(self._workspace, record, base)}), key)
+        return Tuned(record.name, self._llamacpp(base, use, {key: convert_adapter(self._workspace, record, base)}), key)
 
     def _converted(self, base: ModelRecord) -> dict[str, Path]:
         """The adapters of a base that are converted already: they come along for nothing."""

@@ -11,6 +11,7 @@ import pytest
 from engine.engine import Engine
 from engine.errors import ModelError
 from engine.inference.fastest import Way, fastest, remember
+from engine.jobs.context import Stopped
 from engine.models.gguf_header import read_header
 from engine.models.gguf_write import write_gguf
 from engine.models.quantise import bytes_of, quantise
@@ -124,12 +125,16 @@ def test_the_fastest_is_measured_remembered_used_and_forgotten(opened: Engine) -
     way = fastest(opened.workspace, record)
     assert way is not None and Path(way.gguf).is_file()
     kept = {path.name for path in opened.workspace.paths.models.glob("*.gguf")}
-    assert kept <= {f"tiny-{way.quantisation}.gguf", f"tiny-{fastest(opened.workspace, record, 'batch').quantisation}.gguf"}  # type: ignore[union-attr]
+    batch = fastest(opened.workspace, record, "batch")
+    assert batch is not None and kept <= {f"tiny.tuned-{way.quantisation}.gguf", f"tiny.tuned-{batch.quantisation}.gguf"}
 
     assert opened.run(opened.parse("tune tiny --forget")).data["forgotten"] == ["chat", "batch"]
+    assert not list(opened.workspace.paths.models.glob("tiny.tuned-*.gguf")), "what was made for it goes too"
     eight = opened.workspace.paths.models / "tiny-Q8_0.gguf"
     quantise(Path(record.gguf), eight, "Q8_0")
     remember(opened.workspace, record, "chat", Way(str(eight), "Q8_0", 1))
+    with opened.models.use("tiny", use="batch") as backend:
+        assert backend.facts.quantisation != "Q8_0", "each use has its own way"
     with opened.models.use("tiny") as backend:
         assert backend.facts.quantisation == "Q8_0" and "1 threads" in backend.facts.device
         assert "".join(backend.stream([{"role": "user", "content": "hello"}], _greedy(), _token()))
@@ -146,7 +151,28 @@ def test_a_quantisation_that_loses_too_much_is_refused_with_figures(opened: Engi
     job = opened.run(opened.parse("tune tiny --quantisations Q8_0 --rounds 1")).data["job"]
     finish(opened, job, seconds=120)
     assert "Q8_0 was refused: perplexity" in opened.result(job).summary
-    assert not list(opened.workspace.paths.models.glob("tiny-*.gguf"))
+    assert not list(opened.workspace.paths.models.glob("tiny.tuned-*.gguf"))
+
+
+def test_a_tune_that_is_stopped_leaves_what_was_there(opened: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise Stopped("cancel")
+
+    monkeypatch.setattr("engine.inference.race.race", stopped)
+    job = opened.run(opened.parse("tune tiny --quantisations Q8_0 --rounds 1")).data["job"]
+    finish(opened, job, seconds=120, state="cancelled")
+    assert not list(opened.workspace.paths.models.glob("tiny.tuned-*.gguf"))
+    record = opened.workspace.models.get("tiny")
+    assert Path(record.gguf).is_file() and fastest(opened.workspace, record) is None
+
+
+def test_a_way_far_behind_is_measured_no_more() -> None:
+    from engine.inference.race import _in_the_race
+
+    near, far, batch = (Way("a.gguf", name, 2) for name in ("near", "far", "batch"))
+    assert _in_the_race({near: [], far: []}) == [near, far]
+    turns = {near: [(9.0, 9.0, 1.0, 1.0)], far: [(1.0, 1.0, 4.0, 4.0)], batch: [(1.0, 1.0, 4.0, 0.9)]}
+    assert _in_the_race(turns) == [near, batch]
 
 
 def test_a_model_without_a_gguf_is_a_clear_error(opened: Engine, gguf: Path) -> None:
