@@ -261,10 +261,12 @@ class Roaming(Base):
 
     async def job_answered(self, job_id: str) -> None:
         """Put a job's answer where its beginning was told, and open the whole screen that it points at, unless the
-        person is busy with something else."""
+        person is busy with something else. A job that was not begun here (a shell's, another screen's) opens nothing."""
         answer = await self.bridge.call(lambda: self.engine.result(job_id))
-        if message := self.chat.answered(job_id, answer.as_dict()):
-            await self.draw_chat([message])
+        message = self.chat.answered(job_id, answer.as_dict())
+        if message is None:
+            return
+        await self.draw_chat([message])
         if answer.opens.partition(":")[0] in SCREENS and self.screen is self.main and not self.parts.box.text:
             await self.open_address(answer.opens)
 

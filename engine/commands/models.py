@@ -182,7 +182,8 @@ class Use(Now):
             )
         workspace.remember(kind, record)
         desk.publish(CatalogChanged(what="settings", name=kind))
-        return Result(f"{record} is the {kind} in use now.", {kind: record}, opens=f"{kind}:{record}")
+        # It opens nothing: what is typed next is said to it.
+        return Result(f"{record} is the {kind} in use now.", {kind: record})
 
 
 def _at(record: ModelRecord) -> str:

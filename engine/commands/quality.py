@@ -200,6 +200,8 @@ def told(report: Report) -> Result:
         said = f"{report.dataset}{against}: nothing was found in {report.rows:,} rows."
     lines = [filter_line(report.dataset, found.where) for found in report.findings]
     short = [f"- {found.key}: `{line}`" for found, line in zip(report.findings, lines, strict=True) if len(line) <= LINE]
+    if len(short) < len(lines):
+        short.append(f"- A filter of many rows is too long to print: `findings {report.dataset}` on the screen offers it (f), and --json has it.")
     body = "\n".join((["To leave the rows out:", ""] if short else []) + short + (["", *report.skipped] if report.skipped else []))
     data = {
         "dataset": report.dataset, "against": report.against, "fingerprint": report.fingerprint, "rows": report.rows, "looked": report.looked,

@@ -146,6 +146,8 @@ class MapScreen(Screen[None]):
             )
         elif len(points):
             self._ask(points)
+        elif self.query_one(Plane).box is not None:
+            self.notify("No row lies in the box: stretch it over some, or press Esc and begin another.", markup=False)
         else:
             self.notify("Press space, stretch a box with the arrows, then Enter. Or choose a line of the list.", markup=False)
 

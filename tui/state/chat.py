@@ -245,7 +245,8 @@ class ChatState:
             self.astray = self.astray or event.verb in AGAIN
             if message:
                 message.busy = False
-                message.usage = {**message.usage, "finish": message.usage.get("finish", "error")}
+                if message.text:  # else nothing was broken off: the error says it all
+                    message.usage = {**message.usage, "finish": message.usage.get("finish", "error")}
             return self.add("error", event.error.get("message", ""), verb=event.verb, error=event.error)
         result = event.result or {}
         if message is None and event.verb in ANSWERS:

@@ -62,12 +62,11 @@ class Plane(Widget, can_focus=True):
         self._dragging = False
         self.window = Window()
         self.cursor = (0, 0)
+        self._sized = (0, 0)
         self.box: tuple[int, int, int, int] | None = None
 
     def show(self, x: Any, y: Any, category: Any, *, signs: bool, only: int) -> None:
         """Draw these points; ``only`` one category in its colour, or -1."""
-        if self._x is None and self.size.width:
-            self.cursor = (self.size.width // 2, self.size.height // 2)
         self._x, self._y, self._category, self._signs, self._only = x, y, category, signs, only
         self.redraw()
 
@@ -81,7 +80,11 @@ class Plane(Widget, can_focus=True):
         self._tell()
 
     def on_resize(self) -> None:
-        self.cursor = (min(self.cursor[0], max(0, self.size.width - 1)), min(self.cursor[1], max(0, self.size.height - 1)))
+        width, height = self.size
+        # The cursor stays at its place in the picture: at first in the middle.
+        before, (column, row) = self._sized, self.cursor
+        self.cursor = (column * width // before[0], row * height // before[1]) if all(before) else (width // 2, height // 2)
+        self._sized = (width, height)
         self._unbox()
         self.redraw()
 
