@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import time
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from engine import events
 from engine.commands.base import Work
-from engine.commands.jobs import say
-from engine.commands.system import human
 from engine.errors import BitternError, JobError, from_dict
-from engine.results import Result, Table
+from engine.results import Result
 from tui.cli import DONE, FAILED, INTERRUPTED, Options, open_engine, print_json, show_error
-from tui.text import clean, one_line
+from tui.printed import Progress, show
+from tui.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,100 +161,6 @@ def _conclude(engine: Engine, jobs: list[str], options: Options) -> int:
         else:
             show_error(JobError(f"Job {job} is {record.state}.", f"Go on with: bittern resume {job}"), as_json=options.json)
     return status
-
-
-class Progress:
-    """Job events on stderr: one living line in a terminal, a line now and then in a pipe."""
-
-    def __init__(self, options: Options) -> None:
-        self._quiet = options.quiet or options.json
-        self._living = sys.stderr.isatty()
-        self._said = 0.0
-        self._open = False
-
-    def tell(self, event: events.Event, title: str) -> None:
-        if self._quiet:
-            return
-        if isinstance(event, events.JobProgress):
-            wait = 0.1 if self._living else 5.0
-            if time.monotonic() - self._said < wait and event.done != event.total:
-                return
-            self._said = time.monotonic()
-            self._line(f"{clean(title)}: {describe(event)}")
-        elif text := say(event):
-            if isinstance(event, (events.JobFinished, events.JobFailed)):
-                return
-            self.clear()
-            print(f"{clean(title)}: {clean(text)}", file=sys.stderr)
-
-    def clear(self) -> None:
-        if self._open:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._open = False
-
-    def _line(self, text: str) -> None:
-        if self._living:
-            sys.stderr.write("\r\x1b[K" + one_line(text, shutil.get_terminal_size().columns - 1))
-            sys.stderr.flush()
-            self._open = True
-        else:
-            print(text, file=sys.stderr)
-
-
-def describe(event: events.JobProgress) -> str:
-    """``120 of 400 steps (30%), 2.1 steps/s, 2 min left``."""
-    done, total, rate = (
-        (human(event.done), human(event.total or 0), human(event.rate or 0))
-        if event.unit == "bytes"
-        else (f"{event.done:,.0f}", f"{event.total or 0:,.0f} {event.unit}", f"{event.rate or 0:,.3g} {event.unit}")
-    )
-    parts = [f"{done} of {total} ({event.done / event.total:.0%})" if event.total else done if event.unit == "bytes" else f"{done} {event.unit}"]
-    if event.note:
-        parts.insert(0, clean(event.note))
-    if event.rate:
-        parts.append(f"{rate}/s")
-    if event.eta is not None:
-        parts.append(f"{duration(event.eta)} left")
-    return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``3 min``, ``1 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def show(result: Result, options: Options) -> None:
-    """A result on stdout."""
-    if options.json:
-        print_json({"summary": result.summary, **result.data})
-        return
-    if result.table and result.table.rows:
-        print(draw(result.table, shutil.get_terminal_size((120, 24)).columns))
-    if result.body:
-        print(clean(result.body))
-    if result.summary:
-        print(clean(result.summary))
-
-
-def draw(table: Table, width: int) -> str:
-    """A table as plain text; in a terminal too narrow for it, the widest columns give way."""
-    rows = [table.columns, *table.rows]
-    cells = [[" ".join(clean(cell).split()) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
-    room = max(40, width) - 2 * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > 8:
-        widest = widths.index(max(widths))
-        widths[widest] -= 1
-    lines = ["  ".join(one_line(cell, w).ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
-    if any(table.columns):
-        lines.insert(1, "  ".join("─" * w for w in widths))
-    else:
-        lines.pop(0)
-    return "\n".join(lines)
 
 
 def detach(engine: Engine) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import BitternError
-from tui.headless import OVER, Progress, follow
+from tui.headless import OVER, follow
+from tui.printed import Progress
 from tui.text import clean
 
 if TYPE_CHECKING:

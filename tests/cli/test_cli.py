@@ -15,7 +15,7 @@ import pytest
 from engine.events import JobProgress
 from engine.results import Table
 from tui.cli import Options, read_options
-from tui.headless import describe, draw, duration
+from tui.printed import describe, draw, duration
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ from tests.tui.test_flows import says, screen, until
 from tests.tui.test_quality_screens import added, mess, opened
 from tui.screens.map import MapScreen
 from tui.screens.quality import QualityScreen
+from tui.widgets.plane import Plane
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +60,8 @@ async def test_a_box_with_no_row_in_it_says_so(home: Path, mess: Path) -> None:
         await added(app, pilot, mess)
         await says(app, pilot, "/atlas mess")
         shown: Any = await until(lambda: opened(app, MapScreen))
-        plane: Any = shown.query_one("#plane")
-        await until(lambda: plane._grid)
+        await until(lambda: shown.query("#plane") and shown.query_one(Plane)._grid)
+        plane: Any = shown.query_one(Plane)
         empty = next((x, y) for y, row in enumerate(plane._grid.characters.tolist()) for x, character in enumerate(row) if character == " ")
         plane.cursor = empty
         await pilot.press("space", "enter")
