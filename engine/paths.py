@@ -55,6 +55,11 @@ class Paths:
         return self.root / "logs"
 
     @property
+    def attachments(self) -> Path:
+        """Pictures that went along with what was said, by their content."""
+        return self.root / "attachments"
+
+    @property
     def reserve(self) -> Path:
         return self.root / ".reserve"
 

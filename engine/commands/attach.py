@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 from pathlib import Path
 from typing import Any
 
+from engine.commands.attached import keep_picture
 from engine.commands.base import Desk, Field, Now
 from engine.commands.speaking import current
 from engine.errors import BitternError, NotFound
@@ -17,9 +19,10 @@ LONGEST = 200_000
 
 
 class Attach(Now):
-    """Let a row (a search result is one) or a text file go along with what is said next. With nothing, list what will.
+    """Let a row (a search result is one), a text file or a picture go along with what is said next. With nothing, list what will.
 
-    The model is sent it as a quotation. It is read now: what becomes of the row or the file later does not matter.
+    The model is sent text as a quotation; pictures, those of a row too, only a model that sees can be sent. It is read now:
+    what becomes of the row or the file later does not matter.
     """
 
     verb = "attach"
@@ -27,7 +30,7 @@ class Attach(Now):
     words = ("what",)
     rest = True
     completes = {"what": "datasets", "session": "sessions"}
-    examples = ("attach tickets/train/12", "attach notes.md", "attach", "attach --remove 1", "attach --none")
+    examples = ("attach tickets/train/12", "attach notes.md", "attach heron.jpg", "attach", "attach --remove 1", "attach --none")
 
     what: str = Field("", description="A row's address (NAME/SPLIT/ROW), or a file")
     remove: int = Field(0, ge=0, description="Take one off again, by its number")
@@ -53,7 +56,10 @@ class Attach(Now):
             desk.publish(CatalogChanged(what="sessions", name=session))
         else:
             attached = desk.workspace.sessions.settings(session).get("attached", [])
-        rows = [[str(number), entry["kind"], entry["name"], f"{len(entry['text']):,}"] for number, entry in enumerate(attached, start=1)]
+        rows = [
+            [str(number), entry["kind"], entry["name"], f"{len(entry['text']):,}" if entry["text"] else ""]
+            for number, entry in enumerate(attached, start=1)
+        ]
         told = f"{len(rows)} attached: {'it goes' if len(rows) == 1 else 'they go'} along with what is said next." if rows else "Nothing is attached."
         return Result(told, {"session": session, "attached": attached}, Table(["", "kind", "name", "characters"], rows) if rows else None)
 
@@ -63,11 +69,12 @@ def _read(desk: Desk, what: str) -> dict[str, Any]:
     address = what.removeprefix("dataset:").strip("/")
     if desk.workspace.datasets.find(address.partition("/")[0]) and not Path(what).is_file():
         return _row(desk, address)
-    return _file(what)
+    return _file(desk, what)
 
 
 def _row(desk: Desk, address: str) -> dict[str, Any]:
     from engine.data.rows import check_split, parse_address, window
+    from engine.data.shown import first_picture
 
     name, split, index = parse_address(address)
     record = desk.workspace.datasets.get(name)
@@ -76,7 +83,10 @@ def _row(desk: Desk, address: str) -> dict[str, Any]:
     if not found:
         raise NotFound(f"{name}/{split} has no row {index}.", f"Its rows are 0 to {record.splits[split] - 1}.")
     lines = [f"{column}: {text}" for column, value in found[0].items() if (text := _as_text(value))]
-    return {"kind": "row", "name": address, "text": "\n".join(lines)[:LONGEST]}
+    item = {"kind": "row", "name": address, "text": "\n".join(lines)[:LONGEST]}
+    if raw := first_picture(record, split, index):
+        item["image"] = keep_picture(desk.workspace.paths, raw, address)
+    return item
 
 
 def _as_text(value: Any) -> str:
@@ -86,18 +96,20 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _file(what: str) -> dict[str, Any]:
+def _file(desk: Desk, what: str) -> dict[str, Any]:
     path = Path(what).expanduser()
     if not path.is_file():
         raise NotFound(
             f"“{what}” is neither a row's address nor a file.", "A row is NAME/SPLIT/ROW, for example guide/train/0; `datasets` lists the names."
         )
+    if (mimetypes.guess_type(path.name)[0] or "").startswith("image/") and path.suffix != ".svg":
+        return {"kind": "image", "name": path.name, "text": "", "image": keep_picture(desk.workspace.paths, path.read_bytes(), path.name)}
     try:
         with path.open("rb") as file:
             raw = file.read(LONGEST * 4 + 1)
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BitternError(f"{path.name} is not a text file (UTF-8).", "Attach text; pictures and sounds can't go along with a text model.") from None
+        raise BitternError(f"{path.name} is not a text file (UTF-8).", "Attach text or a picture.") from None
     except OSError as error:
         raise BitternError(f"{path} can't be read: {error.strerror}.", "Choose another file.") from None
     if len(text) > LONGEST:

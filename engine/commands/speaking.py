@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.attached import with_attached
+from engine.commands.attached import content_of, joined
 from engine.commands.base import Desk, Field, Now
 from engine.commands.forms import remarks, value_of
 from engine.commands.thinking import spoken
@@ -115,13 +115,13 @@ def _turns(history: list[MessageRecord]) -> list[tuple[int, Message]]:
     with no word and questions that rows did not answer stay out; questions that stand alone are joined."""
     turns: list[tuple[int, Message]] = []
     for record in history:
-        text = with_attached(record) if record.role == "user" else spoken(record.text)
-        if not text.strip() or record.facts.get("found") is False:
+        content = content_of(record) if record.role == "user" else spoken(record.text)
+        if not (content.strip() if isinstance(content, str) else content) or record.facts.get("found") is False:
             continue
         if turns and turns[-1][1]["role"] == record.role:
-            turns[-1][1]["content"] += f"\n\n{text}"
+            turns[-1][1]["content"] = joined(turns[-1][1]["content"], content)
         elif turns or record.role == "user":
-            turns.append((record.id, {"role": record.role, "content": text}))
+            turns.append((record.id, {"role": record.role, "content": content}))
     return turns
 
 

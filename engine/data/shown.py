@@ -9,6 +9,7 @@ import io
 import re
 import stat
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,21 @@ def media(record: DatasetRecord, split: str, index: int) -> list[Shown]:
                 if len(found) < SHOWN:
                     found.append(_shown(column, value))
     return found
+
+
+def first_picture(record: DatasetRecord, split: str, index: int) -> bytes | None:
+    """The file of a row's first picture that is there. Raises ``NotFound``, ``DataError``."""
+    batch = open_folder(split_folder(record, split)).batch(index)
+    if batch is None:
+        return None
+    for number in range(batch.num_columns):
+        if _holds_media(batch.schema.field(number).type):
+            for value in _structs(batch.column(number)[0].as_py()):
+                with suppress(_Refused):
+                    data = value["bytes"] if value["bytes"] is not None else _read(str(value["path"]))
+                    if _is_picture(data):
+                        return bytes(data)
+    return None
 
 
 def _holds_media(kind: Any) -> bool:

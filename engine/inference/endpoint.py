@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import mimetypes
 import queue
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ModelError
 from engine.hub.endpoint import Server, key_of
 from engine.inference.calls import Calls
 from engine.inference.constraint import grammar
+from engine.inference.pictures import sent
 from engine.inference.protocol import Facts, Usage, decoding_rate
 from engine.inference.stops import Stops
 from engine.inference.thoughts import Thoughts
@@ -29,6 +26,9 @@ if TYPE_CHECKING:
 
 BYTES_A_TOKEN = 3
 """A careful guess: a server has no common way to count tokens, and too few would overrun its window."""
+
+PICTURE = 800
+"""Tokens of a picture, by as careful a guess."""
 
 
 class Endpoint:
@@ -50,7 +50,7 @@ class Endpoint:
     def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = ()) -> Iterator[str]:
         """Pieces of the answer. Raises ``ModelError``."""
         grammar(sampling)  # Says what can't be followed before anything is sent.
-        request = {**_request(sampling), "messages": [_sent(message) for message in messages], "stream_options": {"include_usage": True}}
+        request = {**_request(sampling), "messages": [sent(message) for message in messages], "stream_options": {"include_usage": True}}
         if tools:
             request["tools"] = list(tools)
         return self._pieces(lambda server: server.chat(request, self._model), sampling, cancel)
@@ -92,10 +92,16 @@ class Endpoint:
 
     def count(self, messages: list[Message]) -> int:
         """Tokens of the conversation, by a careful guess."""
-        return sum(8 + len(str(message.get("content") or "").encode()) // BYTES_A_TOKEN for message in messages)
+        return sum(8 + _size(message.get("content") or "") for message in messages)
 
     def close(self) -> None:
         """Nothing is held here."""
+
+
+def _size(content: str | list[dict[str, Any]]) -> int:
+    if isinstance(content, list):
+        return sum(_size(part["text"]) if part["type"] == "text" else PICTURE for part in content)
+    return len(content.encode()) // BYTES_A_TOKEN
 
 
 def _heard(server: Server, chunks: Iterator[dict[str, Any]], cancel: CancelToken) -> Iterator[dict[str, Any]]:
@@ -157,21 +163,3 @@ def _request(sampling: Sampling) -> dict[str, Any]:
 
 def _literal(text: str) -> str:
     return "".join(f"\\{sign}" if sign in r"\.^$*+?{}[]|()/" else sign for sign in text)
-
-
-def _sent(message: Message) -> Message:
-    """A message as servers take it: pictures inside as data."""
-    content = message.get("content")
-    if not isinstance(content, list):
-        return message
-    return {**message, "content": [_picture(part["image"]) if part["type"] == "image" else part for part in content]}
-
-
-def _picture(image: str) -> dict[str, Any]:
-    if not image.startswith("data:"):
-        try:
-            data = base64.b64encode(Path(image).read_bytes()).decode()
-        except OSError as error:
-            raise ModelError(f"The picture {image} can't be read: {error.strerror}.", "Give a picture's file.") from None
-        image = f"data:{mimetypes.guess_type(image)[0] or 'image/png'};base64,{data}"
-    return {"type": "image_url", "image_url": {"url": image}}

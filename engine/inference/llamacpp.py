@@ -17,6 +17,7 @@ from engine.inference.calls import Calls
 from engine.inference.constraint import grammar
 from engine.inference.guard import neutralise
 from engine.inference.llama_server import open_server
+from engine.inference.pictures import blind, pictured, sent
 from engine.inference.protocol import SMALL, Facts, Sampling, Usage, decoding_rate
 from engine.inference.thoughts import Thoughts
 from engine.models.gguf_header import read_header
@@ -56,6 +57,8 @@ class LlamaCpp:
         parameters.n_parallel = 1
         parameters.cpuparams.n_threads = threads
         parameters.cpuparams_batch.n_threads = threads
+        if projector := str(record.facts.get("mmproj", "")):
+            parameters.mmproj.path = projector  # Untested: no model that sees was here.
         if cpu:
             parameters.n_gpu_layers = 0
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
@@ -78,6 +81,7 @@ class LlamaCpp:
         self._props = self._ask("/props")
         self._facts = Facts(
             name=record.name, backend="llama.cpp", context=context, device=f"CPU, {threads} threads", quantisation=str(record.facts.get("quantisation", "")), small=record.bytes < SMALL,
+            sees=bool(projector),
         )  # fmt: skip
 
     @property
@@ -170,7 +174,9 @@ class LlamaCpp:
     def _readable(self, messages: list[Message]) -> list[Message]:
         if not self._template:
             raise no_template(self._facts.name)
-        return [neutral(message) for message in messages]
+        if pictured(messages) and not self._facts.sees:
+            raise blind(self._facts.name)
+        return [sent(neutral(message)) for message in messages]
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 (our own loopback port)

@@ -12,6 +12,7 @@ from engine.errors import ModelError
 from engine.inference.calls import OPENINGS, parse
 from engine.inference.constraint import Constraint, grammar
 from engine.inference.llamacpp import no_template, no_tools, too_long
+from engine.inference.pictures import blind, pictured
 from engine.inference.protocol import SMALL, Sampling, decoding_rate
 from engine.inference.stops import Stops
 from engine.jobs.context import CancelToken
@@ -152,6 +153,8 @@ class TorchModel:
         template = None if self._tokenizer.chat_template else template_of(adapter)
         if not self._tokenizer.chat_template and not template:
             raise no_template(self._name)
+        if pictured(messages):
+            raise blind(self._name)
         if tools and "tools" not in self._tokenizer.get_chat_template(template, tools=tools):
             raise no_tools(self._name)
         going_on = messages[-1]["role"] == "assistant"

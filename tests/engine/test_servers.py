@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.errors import ModelError
+from engine.errors import BitternError, ModelError
 from engine.events import TokenDelta
 from engine.jobs.context import CancelToken
+from engine.models.gguf_write import write_gguf
+from engine.store.models import ModelRecord
+from tests.engine.test_serve import stop, up
+from tests.fakes.follow import finish
 from tests.fakes.openai_server import MODELS, Server, openai_server
+from tests.fakes.tiny import chat_model, talkative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from engine.engine import Engine
 
@@ -150,3 +157,68 @@ def test_without_a_keyring_it_is_said(engine: Engine, server: Server) -> None:
         run(engine, f"connect locked {server.url} --model echo --key-from-keyring")
     assert "--key-env" in caught.value.hint
     keyring.set_keyring(before)
+
+
+def test_pictures_go_to_a_server_and_to_no_model_that_is_blind(house: Engine, server: Server, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (3000, 20), (10, 200, 30)).save(tmp_path / "wide.jpg")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG nonsense")
+    with pytest.raises(BitternError, match="no picture that can be read"):
+        run(house, f"attach {tmp_path / 'broken.png'}")
+    attached = run(house, f"attach {tmp_path / 'wide.jpg'}")["attached"]
+    assert [item["kind"] for item in attached] == ["image"]
+    (tmp_path / "wide.jpg").unlink()
+    run(house, "chat --model m-echo What do you see?")
+    picture, words = server.requests[-1]["messages"][-1]["content"]
+    assert words == {"type": "text", "text": "What do you see?"}
+    head, _, data = picture["image_url"]["url"].partition(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as sent:
+        assert sent.size == (1536, 10) and sent.getpixel((5, 5))[1] > 180
+    run(house, "chat --model m-echo And now?")
+    assert len(server.requests[-1]["messages"]) == 3 and server.requests[-1]["messages"][0]["content"][0]["type"] == "image_url"
+    folder = chat_model(tmp_path / "tiny")
+    write_gguf(folder, tmp_path / "tiny.gguf")
+    house.workspace.models.put(ModelRecord("blind", "chat", "made", 1, folder=str(folder)))
+    house.workspace.models.put(ModelRecord("blind-gguf", "chat", "made", 1, gguf=str(tmp_path / "tiny.gguf")))
+    for name in ("blind", "blind-gguf"):
+        with pytest.raises(ModelError, match="does not see") as caught:
+            run(house, f"chat --model {name} And you?")
+        assert "clear" in caught.value.hint
+    run(house, "clear")
+    assert run(house, "chat --model blind --max-tokens 3 hello")["usage"]["completion_tokens"]
+
+
+def test_a_row_with_a_picture_takes_it_along(house: Engine, server: Server, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("heron", "reed"):
+        (tmp_path / "birds" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / "birds" / name / "a.png")
+    finish(house, run(house, f"add {tmp_path / 'birds'} --name birds")["job"])
+    split = next(iter(house.workspace.datasets.get("birds").splits))
+    run(house, f"attach birds/{split}/0")
+    run(house, "chat --model m-echo What is it?")
+    picture, words = server.requests[-1]["messages"][-1]["content"]
+    assert picture["image_url"]["url"].startswith("data:image/png;base64,") and "birds/" in words["text"]
+
+
+@pytest.mark.slow
+def test_our_own_serve_is_a_server_like_any_other(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_gguf(talkative(chat_model(tmp_path / "tiny")), tmp_path / "tiny.gguf", "F32")
+    engine.workspace.models.put(ModelRecord("tiny", "chat", "made", 1, gguf=str(tmp_path / "tiny.gguf")))
+    place = up(engine, "serve tiny")
+    try:
+        with pytest.raises(ModelError, match="refuses the key"):
+            run(engine, f"connect own {place['base_url']}")
+        monkeypatch.setenv("OWN_KEY", Path(place["token_file"]).read_text())
+        run(engine, f"connect own {place['base_url']} --key-env OWN_KEY")
+        line = "--temperature 0 --max-tokens 12 --repetition-penalty 1 hello there"
+        far, near = (run(engine, f"chat --model {name} --session {name} {line}") for name in ("own", "tiny"))
+        assert far["answer"] == near["answer"] != "" and far["usage"]["prompt_tokens"] == near["usage"]["prompt_tokens"]
+        assert run(engine, "chat --model own --session form --choices yes,no hi")["answer"] in ("yes", "no")
+    finally:
+        stop(engine, place)
+    with pytest.raises(ModelError, match=r"can't be reached|broke off"):
+        run(engine, "chat --model own --session after hello")
