@@ -91,9 +91,9 @@ class Tune(Work):
         found = self._raced(job, record, first, "quantisations")
         best = {min(found, key=lambda figures: figures.seconds(use)).way for use in USES}
         more = [Way(way.gguf, way.quantisation, threads) for way in best for threads in {1, max(1, cores() // 2)}]
-        # The best so far runs again beside them: the machine may be busier now than it was.
-        again = self._raced(job, record, [*best, *(way for way in dict.fromkeys(more) if way not in first)], "threads")
-        return [figures for figures in found if figures.way not in best] + again
+        # The file as it is and the best so far run again beside them: the machine may be busier now than it was.
+        last = list(dict.fromkeys([first[0], *best, *(way for way in more if way not in first)]))
+        return [figures for figures in found if figures.way not in last] + self._raced(job, record, last, "threads")
 
     def _files(self, job: JobContext, record: ModelRecord) -> tuple[dict[str, Path], list[dict[str, Any]]]:
         """The weights to race, by name, and what the perplexity of each is, refused ones included."""
@@ -182,7 +182,7 @@ def _told(record: ModelRecord, found: list[Figures], fastest: dict[Any, Way], qu
         for way in ways
     ]  # fmt: skip
     chat = fastest["chat"]
-    first = next(figures for figures in found if figures.way.gguf == record.gguf)
+    first = max((figures for figures in found if figures.way.gguf == record.gguf), key=lambda figures: figures.way.threads)
     best = next(figures for figures in found if figures.way == chat)
     lines = [
         f"{record.name} runs as {chat.quantisation} on {chat.threads} threads: "
