@@ -89,10 +89,14 @@ def child_main(connection: Connection, loader: str, root: str, job_id: str) -> N
     from engine.store.workspace import Workspace
 
     prepare_environment()
-    workspace = Workspace(Path(root))
-    become_child(workspace.paths.job(job_id) / "output.log")
-    step_back(workspace.settings.niceness)
     channel = Channel(connection)
+    try:
+        workspace = Workspace(Path(root))
+        become_child(workspace.paths.job(job_id) / "output.log")
+    except BaseException as error:  # A full disk, mostly: it has to be told by the pipe, as there is no log yet.
+        channel.send({"error": explain(error).as_dict()})
+        return
+    step_back(workspace.settings.niceness)
     token = CancelToken()
 
     def heard(message: dict[str, Any]) -> None:
