@@ -1,4 +1,4 @@
-"""Draws the pictures of the guide on the real screen, with real data and the real encoder: ``python -m tests.pictures``.
+"""Draws the pictures of the guide on the real screen, with real data and real models: ``python -m tests.pictures [data|models]``.
 
 They go to ``docs/pictures``. Needs the starter models (``tests.bench.home`` fetches them) and the public data.
 """
@@ -6,7 +6,9 @@ They go to ``docs/pictures``. Needs the starter models (``tests.bench.home`` fet
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +52,9 @@ class Camera:
         box.focus()
         box.put(text)
         await self.pilot.press("enter")
-        await until(lambda: any(m.kind != "user" and not m.busy for m in self.app.chat.messages[before:]))
+        # An answer that is given again takes the place of another.
+        await until(lambda: self.app.chat.busy is None and (text.startswith("/regenerate") or self.app.chat.messages[before:]))
+        await until(lambda: self.app.chat.busy is None and self.app.chat.messages[-1].kind != "user")
         if job:
             await until(lambda: not self.app.engine.queue.busy() and not any(j.state == "queued" for j in self.app.engine.jobs()), 240)
         await self.settle()
@@ -113,21 +117,65 @@ async def walk(home: Path) -> None:
     app.engine.close(10)
 
 
+async def walk_with_models(home: Path) -> None:
+    from tests.engine.test_hub_find import FILES, LISTED
+    from tests.fakes.hub import Hub
+
+    # The Hub's client reads its surroundings when it is imported: this Hub is on loopback, and is told so in the guide.
+    os.environ |= {"HF_ENDPOINT": Hub(FILES, listed=LISTED).address, "HF_HUB_OFFLINE": "0", "HF_HUB_CACHE": str(home / "hub")}
+    from tui.app import BitternApp
+    from tui.screens.find import FindScreen
+    from tui.screens.versus import VersusScreen
+
+    app = BitternApp(home, warm=True, starter=False)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(lambda: app.bridge.engine is not None and app.furnished)
+        camera = Camera(app, pilot)
+        await app.open_address("find:models")
+        await until(lambda: isinstance(app.screen, FindScreen))
+        await camera.settle(3)
+        await until(lambda: "model.safetensors" in str(app.screen.query_one("#find-facts").content))
+        camera.take("8-find")
+        await camera.keys("escape", "escape")
+        await camera.line("/fit smollm2 --train")
+        camera.take("9-fit")
+        await camera.line("/chat Name three birds that live at the water.")
+        await camera.line("/regenerate --temperature 1.2")
+        await camera.settle(8)
+        await camera.line("/chat Which of them stands still?")
+        camera.take("10-chat")
+        await camera.line("/versus smollm2+temperature=0,smollm2+temperature=1.1 What is a heron?")
+        await until(lambda: isinstance(app.screen, VersusScreen) and app.screen.view.waits)
+        await camera.settle(2)
+        camera.take("11-compare")
+        await camera.keys("1", wait=2)
+        await camera.keys("escape")
+        await camera.line("/serve smollm2")
+        await until(lambda: list((home / "jobs").glob("*/serve.json")))
+        await camera.line("/servers 1")
+        camera.take("12-serve")
+        app.engine.run(app.engine.parse("cancel " + app.engine.jobs()[-1].id))
+        await camera.settle(3)
+    app.engine.close(10)
+
+
 def main() -> None:
     from engine.store.workspace import Workspace
     from tests.bench.home import bench_home
 
     shared = bench_home("smollm2", "minilm")
-    home = Path(tempfile.mkdtemp(prefix="bittern-pictures-"))
-    try:
-        ours = Workspace(home)
-        for record in shared.models.all():
-            ours.models.put(record)
-        ours.remember("model", "smollm2")
-        ours.close()
-        asyncio.run(walk(home))
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    walks = {"data": walk, "models": walk_with_models}
+    for name in sys.argv[1:] or walks:
+        home = Path(tempfile.mkdtemp(prefix="bittern-pictures-"))
+        try:
+            ours = Workspace(home)
+            for record in shared.models.all():
+                ours.models.put(record)
+            ours.remember("model", "smollm2")
+            ours.close()
+            asyncio.run(walks[name](home))
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":
