@@ -117,8 +117,8 @@ class Stopped(Exception):
         self.how = how
 
 
-FULL = ("No space left on device", "os error 28", "database or disk is full")
-"""How libraries that wrap everything say that the disk is full."""
+FULL = ("No space left on device", "os error 28", "database or disk is full", "unexpected pos", "iostream error")
+"""How libraries that wrap everything say that the disk is full; the last two are torch's, whose writer knows no reason."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -119,7 +119,8 @@ def child_main(connection: Connection, loader: str, root: str, job_id: str) -> N
     except Stopped as stopped:
         message = {"stopped": stopped.how}
     except BaseException as error:
-        if not isinstance(error, BitternError):
-            traceback.print_exc()
         message = {"error": explain(error).as_dict()}
+        if not isinstance(error, BitternError):
+            with suppress(OSError):  # The log may be on the disk that is full.
+                traceback.print_exc()
     channel.send(message)

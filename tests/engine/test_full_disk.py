@@ -41,7 +41,7 @@ def test_a_training_on_a_full_disk_fails_clearly_and_resumes(tiny_home: Path, sm
     free = shutil.disk_usage(small_disk).free
     with filler.open("wb") as file:
         # Room for the job's own notes, not for a checkpoint.
-        file.write(b"\0" * (free - 150_000))
+        file.write(b"\0" * (free - 400_000))
     train = ("train", "tiny", "--on", "lines", "--max-steps", "12", "--save-steps", "4", "--eval-steps", "100", "--name", "full")
     failed = bittern(home, *train)
     assert failed.returncode == 1, failed.stdout + failed.stderr
