@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WALK = """
-import json, resource, signal, sys, tempfile
+import json, re, signal, sys, tempfile
 from pathlib import Path
 from engine.devices import prepare_environment
 prepare_environment()
@@ -44,7 +44,8 @@ with tempfile.TemporaryDirectory() as home:
         except Exception as error:
             told = {"crash": repr(error)}
         signal.alarm(0)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        # Not ru_maxrss: that one begins with what the process that started this one had.
+        peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
         print(json.dumps({"path": path, "megabytes": peak, **told}), flush=True)
     workspace.close()
 """

@@ -315,7 +315,7 @@ def test_llama_cpp_answers_the_openai_client(tiny_home: Path, monkeypatch: pytes
         chunks = list(speak.chat.completions.create(model="small", messages=talk, max_tokens=8, temperature=0, stream=True))
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == whole.choices[0].message.content
         assert whole.model == "small"
-        assert speak.completions.create(model="small", prompt="A heron is", max_tokens=4).usage.completion_tokens == 4
+        assert 0 < speak.completions.create(model="small", prompt="A heron is", max_tokens=4).usage.completion_tokens <= 4
         shape = {"type": "json_schema", "json_schema": {"name": "bird", "schema": {"enum": ["heron"]}}}
         shaped = speak.chat.completions.create(model="small", messages=talk, max_tokens=90, temperature=0, response_format=shape)
         assert json.loads(shaped.choices[0].message.content) == "heron"
