@@ -261,6 +261,8 @@ def test_two_pulls_at_once_and_two_of_the_same(engine: Engine, serve: Callable[.
     hub.trouble = Trouble()
     engine.run(engine.parse(f"cancel {first}"))
     finish(engine, second)
+    assert engine.workspace.models.get("b").source == "org/one"
+    assert engine.workspace.models.find("a") is None, "its pull was cancelled"
 
 
 def test_a_name_that_is_another_models_is_not_taken_over(engine: Engine, serve: Callable[..., Hub]) -> None:
