@@ -162,15 +162,15 @@ def lines_of(workspace: Workspace, name: str) -> list[tuple[str, str]]:
 
 def line_of(workspace: Workspace, command: Train) -> str:
     """What a training that is being filled in will need, in a line; empty where that can't be said yet."""
-    from engine.commands.training import recipe_of
     from engine.models.fit import verdict
     from engine.models.learned import correction
     from engine.training.memory import fit_of, room
+    from engine.training.recipes.table import suits
 
     try:
         base, dataset = workspace.models.get(command.base), workspace.datasets.get(command.on)
         split = command.split or next(iter(dataset.splits), "")
-        recipe = recipe_of(base) if command.recipe == "auto" else command.recipe
+        recipe = suits(base.kind, dataset.shape) if command.recipe == "auto" else command.recipe
         found = fit_of(workspace, command.model_copy(update={"recipe": recipe, "split": split, "name": command.name or "new"}).spec(dataset))
     except (BitternError, ValueError):
         return ""

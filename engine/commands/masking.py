@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.commands.base import Desk, Field, Slot, Work
-from engine.commands.training import CHAT_SHAPES
 from engine.errors import DataError, ModelError, NotFound
 from engine.results import Result, Table
+from engine.training.recipes.table import RECIPES
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
@@ -47,7 +47,7 @@ class Mask(Work):
         base, record = desk.workspace.models.get(self.model), desk.workspace.datasets.get(self.dataset)
         if base.kind in ("encoder", "classifier", "tokenizer"):
             raise ModelError(f"“{base.name}” is {base.kind}: it writes no answer whose tokens could carry loss.", "Name a chat model.")
-        if record.shape not in CHAT_SHAPES:
+        if record.shape not in RECIPES["sft"].shapes:
             raise DataError(
                 f"“{record.name}” has the shape {record.shape}: its rows have no answer to learn.",
                 "It needs messages, a prompt and a completion, or a text and a label.",

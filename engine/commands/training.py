@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
 from engine.errors import BitternError, DataError, ModelError, NotFound
+from engine.training.recipes.table import RECIPES, suits
+from engine.training.spec import RecipeName, TrainSpec
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from engine.store.datasets import DatasetRecord
     from engine.store.models import ModelRecord
     from engine.training.rows import Prepared
-    from engine.training.spec import TrainSpec
-
-CHAT_SHAPES = ("conversation", "instruction", "classification")
 
 
 class Train(Work):
@@ -39,7 +38,7 @@ class Train(Work):
 
     base: str = Field(description="The model to start from")
     on: str = Field(description="The dataset to learn from")
-    recipe: Literal["auto", "sft", "classify"] = Field("auto", description="sft: answers of a chat model; classify: one label for each text")
+    recipe: Literal["auto", RecipeName] = Field("auto", description="; ".join(f"{name}: {facts.says}" for name, facts in RECIPES.items()))
     epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 3 for classify)")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many steps, whatever the epochs say")
     rows: int | None = Field(None, ge=1, description="Learn from so many rows only, drawn with the seed")
@@ -69,7 +68,7 @@ class Train(Work):
 
         workspace = desk.workspace
         base, dataset = workspace.models.get(self.base), workspace.datasets.get(self.on)
-        chosen = recipe_of(base) if self.recipe == "auto" else self.recipe
+        chosen = suits(base.kind, dataset.shape) if self.recipe == "auto" else self.recipe
         _check(chosen, base, dataset)
         split = self.split or ("train" if "train" in dataset.splits else next(iter(dataset.splits), ""))
         if split not in dataset.splits:
@@ -87,19 +86,18 @@ class Train(Work):
     def spec(self, dataset: DatasetRecord) -> TrainSpec:
         """The complete training: what was asked, and the recipe's defaults for the rest."""
         from engine.training.rows import held_out_split
-        from engine.training.spec import DEFAULTS, TrainSpec
 
         if self.recipe == "auto":
-            raise BitternError("This training has not chosen its recipe.", "Give --recipe sft or --recipe classify.")
+            raise BitternError("This training has not chosen its recipe.", f"Give --recipe: {', '.join(RECIPES)}.")
         asked: dict[str, Any] = {
             "epochs": self.epochs, "max_steps": self.max_steps, "rows": self.rows, "learning_rate": self.learning_rate,
             "batch_size": self.batch_size, "grad_accumulation": self.grad_accumulation, "max_length": self.max_length,
             "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "seed": self.seed,
             "split": self.split, "eval_rows": self.eval_rows, "eval_steps": self.eval_steps, "save_steps": self.save_steps,
-            "patience": self.patience, "samples": self.samples if self.recipe == "sft" else 0,
+            "patience": self.patience, "samples": self.samples if RECIPES[self.recipe].writes else 0,
         }  # fmt: skip
         given = {name: value for name, value in asked.items() if value is not None}
-        values = {**DEFAULTS[self.recipe], **given}
+        values = {**RECIPES[self.recipe].defaults, **given}
         held_out = held_out_split(dataset.splits, self.split)
         return TrainSpec.model_validate(
             {**values, "recipe": self.recipe, "base": self.base, "dataset": self.on, "name": self.name, "held_out": held_out}
@@ -117,28 +115,23 @@ class Train(Work):
         return replace(result, data={**result.data, **gates.kept(job)})
 
 
-def recipe_of(base: ModelRecord) -> Literal["sft", "classify"]:
-    """What one would do with this model."""
-    return "classify" if base.kind in ("encoder", "classifier") else "sft"
-
-
-def _check(recipe: str, base: ModelRecord, dataset: DatasetRecord) -> None:
+def _check(recipe: RecipeName, base: ModelRecord, dataset: DatasetRecord) -> None:
+    facts = RECIPES[recipe]
     if base.kind == "adapter":
         raise ModelError(f"“{base.name}” is an adapter on “{base.base}”.", f"Train its base: train {base.base} --on {dataset.name}")
-    if recipe == "sft" and base.kind in ("encoder", "classifier"):
-        raise ModelError(f"“{base.name}” is an {base.kind}: it cannot write answers.", "Use a chat model, or --recipe classify.")
-    if recipe == "sft" and dataset.shape not in CHAT_SHAPES:
-        raise DataError(
-            f"“{dataset.name}” has the shape {dataset.shape}: its rows have no answer to learn.",
-            "Training a chat model needs messages, a prompt and a completion, or a text and a label.",
+    if base.kind not in facts.kinds:
+        what = ": it cannot write answers" if facts.writes else ""
+        able = [f"--recipe {name}" for name, other in RECIPES.items() if base.kind in other.kinds]
+        raise ModelError(
+            f"“{base.name}” is of the kind {base.kind}{what}.", f"Use a {facts.kinds[0]} model" + (f", or {' or '.join(able)}." if able else ".")
         )
-    if recipe == "classify":
-        missing = [role for role in ("text", "label") if not dataset.columns.get(role)]
-        if missing or dataset.shape != "classification":
-            raise DataError(
-                f"“{dataset.name}” has the shape {dataset.shape}" + (f" and no {' or '.join(missing)} column." if missing else "."),
-                f"A classifier needs a text and a label column; it has: {', '.join(dataset.features)}.",
-            )
+    missing = [role for role in facts.roles if not dataset.columns.get(role)]
+    if missing or dataset.shape not in facts.shapes:
+        lacks = f" and no {' or '.join(missing)} column" if missing else ""
+        raise DataError(
+            f"“{dataset.name}” has the shape {dataset.shape}{lacks}: its rows are not what {recipe} learns from.",
+            f"{facts.needs} It has: {', '.join(dataset.features)}.",
+        )
 
 
 def _check_name(desk: Desk, name: str) -> None:

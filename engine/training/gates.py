@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from engine.errors import DataError
+from engine.training.recipes.table import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def of_rows(spec: TrainSpec, prepared: Prepared) -> list[Gate]:
     if tally is None:
         return []
     found = [_truncated(spec, tally), _empty(spec, tally)]
-    return [_stop(tally), *found] if spec.recipe == "sft" else found
+    return [_stop(tally), *found] if RECIPES[spec.recipe].writes else found
 
 
 def _stop(tally: Tally) -> Gate:

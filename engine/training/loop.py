@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from engine.devices import bf16_pays, set_torch_threads, torch_device
@@ -16,9 +16,7 @@ from engine.errors import BitternError, JobError, ModelError
 from engine.models.convert import trainable_folder
 from engine.paths import write_json
 from engine.training import checkpoints
-from engine.training.collate import Pad
 from engine.training.memory import expect_training
-from engine.training.order import Grouped
 from engine.training.outcome import put_in_place, tell
 from engine.training.rate import Rate
 from engine.training.recipes import recipe
@@ -30,6 +28,8 @@ from engine.training.watch import WISH, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from transformers import Trainer
+
     from engine.jobs.context import JobContext
     from engine.results import Result
     from engine.training.recipes import Recipe
@@ -39,15 +39,6 @@ if TYPE_CHECKING:
 
 NEVER = 10**9
 """More steps than any training has."""
-
-
-class OrderedTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose row order depends on the seed and the epoch alone (see ``order.Grouped``)."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Grouped:
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        group = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        return Grouped([len(row["input_ids"]) for row in rows], group, self.args.data_seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,7 @@ def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepa
 def _train_in_memory(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path) -> Trained:
     """Train; where memory runs out, go on from the last finished step with fewer rows in memory at once."""
     while True:
-        expect_training(job, spec, max(len(row["input_ids"]) for row in prepared.train))
+        expect_training(job, spec, max(map(how.length, prepared.train)))
         try:
             return train(job, spec, how, prepared, folder)
         except (MemoryError, RuntimeError) as error:
@@ -170,15 +161,7 @@ def _best(job: JobContext, spec: TrainSpec, trainer: Trainer, seconds: float, en
 
 def build(spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, root: Path, *, resumed: bool) -> Trainer:
     """The Trainer of a spec, with none of our callbacks yet. ``root`` is where its checkpoints go."""
-    trainer = OrderedTrainer(
-        model=model,
-        args=arguments(spec, how, len(prepared.train), root, resumed=resumed),
-        train_dataset=prepared.train,
-        eval_dataset=prepared.held_out,
-        processing_class=prepared.tokenizer,
-        data_collator=Pad(prepared.tokenizer.pad_token_id),
-        compute_metrics=how.measure(),
-    )
+    trainer = how.trainer(spec, prepared, model, arguments(spec, how, len(prepared.train), root, resumed=resumed))
     trainer.remove_callback(PrinterCallback)
     return trainer
 

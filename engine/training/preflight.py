@@ -65,7 +65,7 @@ def preflight(job: JobContext, spec: TrainSpec, look: Callable[[TrainSpec, Prepa
     folder = trainable_folder(job, job.workspace.models.get(spec.base))
     prepared = how.prepare(job, spec, folder)
     gates = look(spec, prepared)
-    longest = max(len(row["input_ids"]) for row in prepared.train)
+    longest = max(map(how.length, prepared.train))
     while True:
         expect_training(job, spec, longest)
         try:
@@ -83,7 +83,7 @@ def preflight(job: JobContext, spec: TrainSpec, look: Callable[[TrainSpec, Prepa
             let_go(error)
         job.log(f"Memory runs out with batches of {spec.batch_size} rows: {smaller.batch_size} are tried.", "warning")
         spec = smaller
-    return _told(spec, prepared, longest, tried, measure, gates)
+    return _told(spec, how, prepared, tried, measure, gates)
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]
@@ -118,28 +118,28 @@ def _try(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, fold
     trainer.train()
     job.check()
     job.progress(0, None, "batch", "measuring the longest held-out batch")
-    held = sorted(prepared.held_out, key=lambda row: -len(row["input_ids"]))[: spec.rows_measured]
+    held = sorted(prepared.held_out, key=lambda row: -how.length(row))[: spec.rows_measured]
     began = time.monotonic()
     trainer.evaluate(held)
     return clock.seconds, time.monotonic() - began
 
 
-def _told(spec: TrainSpec, prepared: Prepared, longest: int, tried: list[float], measure: float, gates: list[Gate]) -> Flight:
+def _told(spec: TrainSpec, how: Recipe, prepared: Prepared, tried: list[float], measure: float, gates: list[Gate]) -> Flight:
     """From what was measured to the end: steps and measures cost by the tokens they read, padding included."""
     total = steps_in_all(spec, len(prepared.train))
-    lengths = [len(row["input_ids"]) for row in prepared.train]
+    lengths = [how.length(row) for row in prepared.train]
     order = list(Grouped(lengths, spec.rows_a_step, spec.seed))
     groups = [[lengths[row] for row in order[at : at + spec.rows_a_step]] for at in range(0, len(order), spec.rows_a_step)]
     sizes = [max(group) * len(group) for group in groups]
     # The first step also makes the optimiser's state: it says what the worst costs, and little about the usual.
     rates = [seconds / size for seconds, size in zip(tried, sizes, strict=False)][1:] or [tried[0] / sizes[0]]
     measures = 1 + -(-total // (spec.eval_steps or max(5, -(-total // 8))))
-    held = [len(row["input_ids"]) for row in prepared.held_out]
+    held = [how.length(row) for row in prepared.held_out]
     batch = sum(sorted(held)[-spec.rows_measured :])
     measuring = measures * measure * sum(held) / max(1, batch)
     every = total * mean(sizes)
     least, likely, most = (every * rate + measuring for rate in (min(rates), median(rates), max(rates)))
-    return Flight(spec, len(lengths), longest, total, tried, measure, measures, peak(), least, likely, most, gates)
+    return Flight(spec, len(lengths), max(lengths), total, tried, measure, measures, peak(), least, likely, most, gates)
 
 
 def peak() -> int:

@@ -67,13 +67,3 @@ class TrainSpec(BaseModel):
         batch = max((size for size in range(1, self.batch_size // 2 + 1) if self.rows_a_step % size == 0), default=1)
         changes = {"batch_size": batch, "grad_accumulation": self.rows_a_step // batch, "eval_batch_size": max(1, self.rows_measured // 2)}
         return self.model_copy(update=changes)
-
-
-DEFAULTS: dict[RecipeName, dict[str, object]] = {
-    "sft": {"learning_rate": 1e-3, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
-    "classify": {
-        "learning_rate": 5e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
-        "eval_rows": 256,
-    },
-}  # fmt: skip
-"""What each recipe fills in for what the person left open."""

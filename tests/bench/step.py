@@ -80,7 +80,6 @@ def main() -> None:
     from engine.devices import set_torch_threads
     from engine.models.convert import trainable_folder
     from engine.training import loop
-    from engine.training.collate import Pad
     from engine.training.recipes import recipe
     from engine.training.spec import TrainSpec
 
@@ -106,10 +105,7 @@ def main() -> None:
             # What a person's own script would leave at its defaults.
             args.include_num_input_tokens_seen, args.logging_steps, args.save_strategy = "no", 500, "no"
             # A Trainer with nothing but the row order that ours has: other orders pad more, or less.
-            trainer = loop.OrderedTrainer(
-                model=model, args=args, train_dataset=prepared.train, eval_dataset=prepared.held_out, processing_class=prepared.tokenizer,
-                data_collator=Pad(prepared.tokenizer.pad_token_id),
-            )  # fmt: skip
+            trainer = how.trainer(spec, prepared, model, args)
             trainer.remove_callback(PrinterCallback)
             return float(trainer.train().metrics["train_runtime"])
 

@@ -12,7 +12,7 @@ from engine import events
 from engine.engine import Engine
 from engine.errors import JobError
 from engine.training import reporting
-from engine.training.loop import recipe
+from engine.training.recipes import recipe
 from engine.training.spec import TrainSpec
 from tests.fakes.follow import finish
 from tests.fakes.tiny import chat_model, instruction_rows

@@ -14,7 +14,8 @@ from engine.engine import Engine
 from engine.errors import BitternError, DataError, ModelError
 from engine.jobs import journal
 from engine.training import checkpoints
-from engine.training.spec import DEFAULTS, TrainSpec
+from engine.training.recipes.table import RECIPES
+from engine.training.spec import TrainSpec
 from tests.fakes.follow import finish
 from tests.fakes.tiny import chat_model
 
@@ -117,9 +118,9 @@ def test_half_the_memory_keeps_the_rows_of_a_step() -> None:
 
 
 def test_every_default_is_a_field_of_the_spec() -> None:
-    for name, values in DEFAULTS.items():
-        spec = TrainSpec.model_validate({"recipe": name, "base": "b", "dataset": "d", "name": "n", **values})
-        assert all(getattr(spec, field) == value for field, value in values.items())
+    for name, facts in RECIPES.items():
+        spec = TrainSpec.model_validate({"recipe": name, "base": "b", "dataset": "d", "name": "n", **facts.defaults})
+        assert all(getattr(spec, field) == value for field, value in facts.defaults.items())
 
 
 def test_the_held_out_split_is_never_the_one_that_is_learned() -> None:

@@ -9,6 +9,8 @@ from engine.data.pinned import dataset_of
 from engine.errors import DataError, ModelError
 from engine.models.load import cannot_load
 from engine.training.checkpoints import begun
+from engine.training.methods import adapt
+from engine.training.recipes import Recipe
 from engine.training.rows import Prepared, choose
 from engine.training.tally import Tally
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from engine.training.spec import TrainSpec
 
 
-class Classify:
+class Classify(Recipe):
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
         from transformers import AutoTokenizer
 
@@ -63,14 +65,9 @@ class Classify:
         model.config.pad_token_id = prepared.tokenizer.pad_token_id
         # What this recipe changes must be saved with it, or the model would be read back as something else.
         model.config.problem_type = "single_label_classification"
-        if spec.method == "full":
-            return model
-        if not any(hasattr(model, head) for head in ("classifier", "score")):
+        if spec.method != "full" and not any(hasattr(model, head) for head in ("classifier", "score")):
             raise ModelError(f"“{spec.base}” has no classification head that LoRA can leave whole.", "Train it whole: --method full")
-        from peft import LoraConfig, get_peft_model
-
-        config = LoraConfig(r=spec.rank, lora_alpha=spec.alpha, lora_dropout=spec.dropout, target_modules=spec.target_modules, task_type="SEQ_CLS")
-        return get_peft_model(model, config)
+        return adapt(model, spec, "SEQ_CLS")
 
     def arguments(self, spec: TrainSpec) -> dict[str, Any]:
         return {"label_smoothing_factor": spec.label_smoothing}

@@ -13,11 +13,12 @@ from engine.models.load import load_causal, load_tokenizer
 from engine.models.turns import plain_template
 from engine.training import mask
 from engine.training.checkpoints import begun
+from engine.training.methods import adapt
+from engine.training.recipes import Recipe
 from engine.training.rows import Prepared, choose
 from engine.training.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from engine.jobs.context import JobContext
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from engine.training.spec import TrainSpec
 
 
-class Sft:
+class Sft(Recipe):
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
         record = dataset_of(job, spec.dataset, kept=begun(job))
         tokenizer = load_tokenizer(folder)
@@ -47,18 +48,10 @@ class Sft:
         dtype = "bfloat16" if spec.method == "lora" and bf16_pays() else "float32"
         model, _ = load_causal(folder, dtype=dtype)
         model.config.use_cache = False
-        if spec.method == "full":
-            return model
-        from peft import LoraConfig, get_peft_model
-
-        config = LoraConfig(r=spec.rank, lora_alpha=spec.alpha, lora_dropout=spec.dropout, target_modules=spec.target_modules, task_type="CAUSAL_LM")
-        return get_peft_model(model, config)
+        return adapt(model, spec, "CAUSAL_LM")
 
     def arguments(self, spec: TrainSpec) -> dict[str, Any]:
         return {"prediction_loss_only": True}
-
-    def measure(self) -> Callable[[Any], dict[str, float]] | None:
-        return None
 
     def save(self, model: Any, prepared: Prepared, folder: Path) -> None:
         model.save_pretrained(folder)

@@ -1,0 +1,63 @@
+"""The recipes by name: which models and rows each takes, and what it fills in. Nothing heavy is imported for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.training.spec import RecipeName
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFacts:
+    """What is known of a recipe before anything is loaded."""
+
+    where: str
+    """``module:class`` of the :class:`Recipe`."""
+    says: str
+    """What it makes, in a few words."""
+    kinds: tuple[str, ...]
+    """Kinds of model that it starts from."""
+    shapes: tuple[str, ...]
+    """Shapes of dataset that it learns from."""
+    needs: str
+    """What its rows must have, as a sentence."""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """What is filled in for what the person left open."""
+    roles: tuple[str, ...] = ()
+    """Columns that the dataset must have by these roles."""
+    writes: bool = False
+    """Whether the model learns to write: its stop token is looked at, and samples can be had."""
+
+
+RECIPES: dict[RecipeName, RecipeFacts] = {
+    "sft": RecipeFacts(
+        where="engine.training.recipes.sft:Sft",
+        says="answers of a chat model",
+        kinds=("chat",),
+        shapes=("conversation", "instruction", "classification"),
+        needs="Training a chat model needs messages, a prompt and a completion, or a text and a label.",
+        defaults={"learning_rate": 1e-3, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
+        writes=True,
+    ),
+    "classify": RecipeFacts(
+        where="engine.training.recipes.classify:Classify",
+        says="one label for each text",
+        kinds=("encoder", "classifier", "chat"),
+        shapes=("classification",),
+        needs="A classifier needs a text and a label column.",
+        defaults={
+            "learning_rate": 5e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "eval_rows": 256,
+        },
+        roles=("text", "label"),
+    ),
+}  # fmt: skip
+"""In the order in which they are tried for a model and a dataset."""
+
+
+def suits(kind: str, shape: str) -> RecipeName:
+    """The first recipe that takes a model of ``kind`` and rows of ``shape``; else the first that takes such a model."""
+    able = [name for name, facts in RECIPES.items() if kind in facts.kinds]
+    return next((name for name in able if shape in RECIPES[name].shapes), able[0] if able else "sft")
