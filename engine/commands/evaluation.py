@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Now, Work
 from engine.errors import DataError, ModelError, NotFound
+from engine.evaluation.spec import TaskName
+from engine.evaluation.tasks import TASKS, of_model
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Evaluate(Work):
     model: str = Field(description="The model to measure")
     on: str = Field(description="The dataset to measure on")
     split: str = Field("", description="The split (test, or validation, or the only one)")
-    task: Literal["auto", "classification", "generation", "perplexity"] = Field("auto", description="What the model is asked to do")
+    task: Literal["auto", TaskName] = Field("auto", description="What the model is asked to do")
     rows: int = Field(200, ge=0, description="Measure on so many rows, drawn with the seed; 0 for all")
     batch_size: int = Field(8, ge=1, description="Rows in one forward pass")
     max_tokens: int = Field(64, ge=1, description="Longest generated answer, in tokens")
@@ -54,7 +56,7 @@ class Evaluate(Work):
         model, dataset = workspace.models.get(self.model), workspace.datasets.get(self.on)
         if model.kind == "adapter":
             workspace.models.get(model.base)
-        task = ("classification" if model.kind == "classifier" else "generation") if self.task == "auto" else self.task
+        task = of_model(model, dataset) if self.task == "auto" else self.task
         _check(task, model, dataset)
         baseline = self._baseline(desk, model)
         if baseline:
@@ -113,22 +115,20 @@ class Runs(Now):
         return Result(f"{len(found)} runs.", {"runs": [run_data(run) for run in found]}, table, opens=f"runs:{self.on}")
 
 
-def _check(task: str, model: ModelRecord, dataset: DatasetRecord) -> None:
-    if model.kind == "encoder":
+def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord) -> None:
+    if task is None and model.kind == "encoder":
         raise ModelError(
             f"“{model.name}” is an encoder: it gives texts a place, not an answer.", f"Train it first: train {model.name} --on {dataset.name}"
         )
-    if (task == "classification") != (model.kind == "classifier"):
+    if task is None or model.kind not in TASKS[task].models:
         raise ModelError(
-            f"“{model.name}” is {'an' if model.kind == 'adapter' else 'a'} {model.kind}: it can't be measured by {task}.",
-            "Leave --task open: it follows from the model.",
+            f"“{model.name}” is {'an' if model.kind[0] in 'aeiou' else 'a'} {model.kind}: it can't be measured by {task or 'any task'}.",
+            "Leave --task open: it follows from the model." if task else "Measure a model that answers or names labels.",
         )
-    if task == "classification" and dataset.shape != "classification":
-        raise DataError(f"“{dataset.name}” has the shape {dataset.shape}: its rows have no label.", "A classifier needs a text and a label.")
-    if dataset.shape not in ("conversation", "instruction", "classification"):
+    if not TASKS[task].fits(dataset):
         raise DataError(
-            f"“{dataset.name}” has the shape {dataset.shape}: its rows have no answer to measure against.",
-            "Measuring needs messages, a prompt and a completion, or a text and a label.",
+            f"“{dataset.name}” has the shape {dataset.shape}: its rows have nothing to measure {task} against.",
+            f"It needs {TASKS[task].needs}.",
         )
 
 

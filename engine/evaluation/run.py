@@ -12,7 +12,7 @@ from engine.devices import set_torch_threads
 from engine.errors import DataError
 from engine.evaluation import kept
 from engine.evaluation.figures import between, figure, headline, most_confused, single, words
-from engine.evaluation.tasks import Answers, Classification
+from engine.evaluation.tasks import Asked, make
 from engine.models.convert import trainable_folder
 from engine.models.learned import expect_inference
 from engine.models.load import resolve
@@ -45,9 +45,8 @@ def evaluate(job: JobContext, spec: EvalSpec, part: str = "") -> Result:
     dataset = dataset_of(job, spec.dataset, begun=begun, kept=begun or file.is_file())
     job.progress(0, None, "row", "loading the model")
     expect_inference(job, spec.model, spec.batch_size)
-    task = _task(job, spec, dataset)
     rows = load_split(dataset, spec.split)
-    _learn_labels(task, dataset, rows)
+    task = _task(job, spec, dataset, rows)
     chosen = _choose(job, spec, rows, task)
     predictions = _predict(job, spec, rows, task, chosen, file)
     metrics = task.measure(predictions)
@@ -78,19 +77,11 @@ def tell(record: RunRecord) -> Result:
     return Result(f"{record.model} on {record.rows} rows of {where}: {headline(record.metrics)}", data, table, opens=f"run:{record.id}")
 
 
-def _task(job: JobContext, spec: EvalSpec, dataset: DatasetRecord) -> Task:
-    record = job.workspace.models.get(spec.model)
-    trainable_folder(job, record)
+def _task(job: JobContext, spec: EvalSpec, dataset: DatasetRecord, rows: Any) -> Task:
+    trainable_folder(job, job.workspace.models.get(spec.model))
     # Read again: a conversion has put the folder into the record.
     folder, adapter = resolve(job.workspace, job.workspace.models.get(spec.model))
-    if spec.task == "classification":
-        return Classification(folder, dataset)
-    return Answers(folder, adapter, dataset, spec.max_tokens, write=spec.task == "generation")
-
-
-def _learn_labels(task: Task, dataset: DatasetRecord, rows: Any) -> None:
-    if isinstance(task, Answers) and dataset.shape == "classification":
-        task.labels = sorted({str(value) for value in rows[dataset.columns["label"]] if value not in (None, "")})
+    return make(Asked(job, spec, dataset, rows, folder, adapter))
 
 
 def _choose(job: JobContext, spec: EvalSpec, rows: Any, task: Task) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 TaskName = Literal["classification", "generation", "perplexity"]
+"""The names of ``engine.evaluation.tasks.TASKS``."""
 
 
 class EvalSpec(BaseModel):
@@ -22,3 +23,4 @@ class EvalSpec(BaseModel):
     batch_size: int = Field(8, ge=1)
     max_tokens: int = Field(64, ge=1, description="Longest generated answer")
     seed: int = Field(0, ge=0)
+    options: dict[str, str] = Field(default_factory=dict, description="What a task alone needs to know, such as the columns that it reads")

@@ -1,28 +1,22 @@
-"""What a model is asked to do with a batch of rows, and what is written down about each."""
+"""What a model can be asked to do with rows: a table of tasks, each a module of its own. Light: Commands read it.
+
+A new task is a module with ``make(asked) -> Task``, its name in ``TaskName``, and a line in ``TASKS``.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.data.shape import as_messages
-from engine.devices import bf16_pays, torch_device
-from engine.errors import DataError
-from engine.evaluation import labels, metrics, scores, texts
-from engine.models.load import cannot_load, load_causal
-from engine.models.turns import completion_tokens, prompt_tokens
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from engine.jobs.context import CancelToken
+    from engine.evaluation.spec import EvalSpec, TaskName
+    from engine.jobs.context import CancelToken, JobContext
     from engine.store.datasets import DatasetRecord
-
-LONGEST = 2048
-"""Tokens of prompt that are read at most; the beginning of a longer one is left out."""
-IGNORED = -100
-MOST = 200
-"""Labels of a model whose probabilities are all kept."""
+    from engine.store.models import ModelRecord
 
 
 class Task(Protocol):
@@ -45,165 +39,56 @@ class Task(Protocol):
         ...
 
 
-class Classification:
-    """The label that a classifier finds most likely.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a task is made from. ``folder`` is a transformers folder, ``adapter`` a PEFT folder to put on it; ``rows`` is
+    the split, a ``datasets.Dataset``."""
 
-    Predictions: prediction, reference, correct, probability, and shares: the probability of every label, in the
-    order of the model's, where it has no more than ``MOST``.
-    """
-
-    def __init__(self, folder: Path, record: DatasetRecord) -> None:
-        """Raises ``ModelError``."""
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-        self._text, self._label = record.columns["text"], record.columns["label"]
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise cannot_load(folder, error) from error
-        self._model = model.eval().to(torch_device())
-        self._names = {int(number): str(name) for number, name in sorted(model.config.id2label.items())}
-
-    def usable(self, row: dict[str, Any]) -> bool:
-        return row.get(self._label) not in (None, "") and bool(str(row.get(self._text) or "").strip())
-
-    def length(self, row: dict[str, Any]) -> int:
-        return len(str(row[self._text]))
-
-    def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> list[dict[str, Any]]:  # noqa: ARG002
-        import torch
-
-        longest = min(self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", 512), 512)
-        texts = [str(row[self._text]) for row in rows]
-        batch = self._tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt").to(self._model.device)
-        with torch.inference_mode():
-            shares = self._model(**batch).logits.float().softmax(-1)  # (rows, labels)
-        best = shares.max(-1)
-        found = []
-        for row, text, number, share in zip(rows, texts, best.indices.tolist(), best.values.tolist(), strict=True):
-            said, reference = self._names[number], str(row[self._label])
-            found.append({"prompt": text, "reference": reference, "prediction": said, "correct": said == reference, "probability": round(share, 5)})
-        if len(self._names) <= MOST:
-            for kept, of_row in zip(found, shares.tolist(), strict=True):
-                kept["shares"] = [round(share, 6) for share in of_row]
-        return found
-
-    def measure(self, predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        import numpy as np
-
-        meant = [row["reference"] for row in predictions]
-        found = labels.labelled([row["prediction"] for row in predictions], meant)
-        if all("shares" in row for row in predictions):
-            shares = np.array([row["shares"] for row in predictions])
-            found = _both(found, labels.ranked(shares, meant, list(self._names.values())))
-        return found
+    job: JobContext
+    spec: EvalSpec
+    dataset: DatasetRecord
+    rows: Any
+    folder: Path
+    adapter: Path | None
 
 
-class Answers:
-    """What a chat model answers, word for word (greedy), and how likely it found the right answer.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A line of the table. ``module`` has ``make(asked: Asked) -> Task`` (which may raise ``BitternError``); ``models``
+    are the kinds of model that it can measure; ``fits`` says whether a dataset has what it needs, which ``needs`` tells."""
 
-    Predictions: prompt, reference, prediction, correct, rouge_l, chrf, nll (nats, the stop token included), tokens.
-    With ``write`` False nothing is generated: perplexity alone, at the price of one forward pass.
-    """
-
-    def __init__(self, folder: Path, adapter: Path | None, record: DatasetRecord, max_tokens: int, *, write: bool) -> None:
-        """Raises ``ModelError``."""
-        model, self._tokenizer = load_causal(folder, adapter, dtype="bfloat16" if bf16_pays() else "float32")
-        self._model = model.to(torch_device())
-        self._record = record
-        self._max_tokens = max_tokens
-        self._write = write
-        self.labels: list[str] = []
-        """The dataset's labels, when an answer should be one of them."""
-
-    def usable(self, row: dict[str, Any]) -> bool:
-        try:
-            as_messages(self._record, row)
-        except DataError:  # This row has no answer to measure against.
-            return False
-        return True
-
-    def length(self, row: dict[str, Any]) -> int:
-        return sum(len(message["content"]) for message in as_messages(self._record, row))
-
-    def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> list[dict[str, Any]]:
-        chats = [as_messages(self._record, row) for row in rows]
-        prompts = [prompt_tokens(self._tokenizer, chat[:-1])[-LONGEST:] for chat in chats]
-        answers = [completion_tokens(self._tokenizer, chat[-1]["content"])[:LONGEST] for chat in chats]
-        sums = self._likelihood(prompts, answers)
-        written = self._generate(prompts, token) if self._write else [None] * len(chats)
-        found = []
-        for chat, answer, nll, said in zip(chats, answers, sums, written, strict=True):
-            reference = chat[-1]["content"]
-            kept = {"prompt": chat[-2]["content"], "reference": reference, "nll": nll, "tokens": len(answer)}
-            found.append(kept if said is None else {**kept, **self._judged(said, reference)})
-        return found
-
-    def measure(self, predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        meant = [row["reference"] for row in predictions]
-        sizes = [len(text.encode()) for text in meant]
-        found = texts.read([row["nll"] for row in predictions], [row["tokens"] for row in predictions], sizes)
-        if not self._write:
-            return found
-        found = _both(found, texts.written([row["prediction"] for row in predictions], meant))
-        return _both(found, labels.labelled([row["label"] for row in predictions], meant)) if self.labels else found
-
-    def _judged(self, said: str, reference: str) -> dict[str, Any]:
-        kept = {"prediction": said, "rouge_l": round(metrics.rouge_l(said, reference), 5), "chrf": round(metrics.chrf(said, reference), 3)}
-        if not self.labels:
-            return {**kept, "correct": scores.exact(said, reference)}
-        label = metrics.nearest_label(said, self.labels)
-        return {**kept, "label": label, "correct": label == reference}
-
-    def _likelihood(self, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
-        """Negative log-likelihood of each answer after its prompt, in nats: the model reads what it should have written."""
-        import torch
-
-        ids, mask = self._padded([prompt + answer for prompt, answer in zip(prompts, answers, strict=True)], left=False)
-        labels = torch.full_like(ids, IGNORED)
-        for at, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-            labels[at, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer, device=ids.device)
-        with torch.inference_mode():
-            logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
-            losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], ignore_index=IGNORED, reduction="none")
-        return [round(value, 6) for value in losses.double().sum(-1).tolist()]
-
-    def _generate(self, prompts: list[list[int]], token: CancelToken) -> list[str]:
-        import torch
-        from transformers import GenerationConfig, StoppingCriteriaList
-
-        ids, mask = self._padded(prompts, left=True)
-        ends = self._model.generation_config.eos_token_id
-        stops = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
-        how = GenerationConfig(
-            max_new_tokens=self._max_tokens, do_sample=False, pad_token_id=self._tokenizer.pad_token_id, eos_token_id=sorted(stops)
-        )
-
-        def asked(input_ids: Any, scores: Any, **kwargs: Any) -> Any:  # noqa: ARG001
-            return torch.full((input_ids.shape[0],), token.asked, dtype=torch.bool, device=input_ids.device)
-
-        with torch.inference_mode():
-            out = self._model.generate(
-                input_ids=ids, attention_mask=mask, generation_config=how, stopping_criteria=StoppingCriteriaList([asked]), use_cache=True
-            )
-        texts = self._tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
-        return [str(text).strip() for text in texts]
-
-    def _padded(self, rows: list[list[int]], *, left: bool) -> tuple[Any, Any]:
-        """``(input_ids, attention_mask)`` of shape (rows, longest), int64, on the model's device."""
-        import torch
-
-        longest = max(map(len, rows))
-        ids = torch.full((len(rows), longest), self._tokenizer.pad_token_id)
-        mask = torch.zeros((len(rows), longest), dtype=torch.long)
-        for at, row in enumerate(rows):
-            start = longest - len(row) if left else 0
-            ids[at, start : start + len(row)] = torch.tensor(row)
-            mask[at, start : start + len(row)] = 1
-        return ids.to(self._model.device), mask.to(self._model.device)
+    module: str
+    models: tuple[str, ...]
+    fits: Callable[[DatasetRecord], bool]
+    needs: str
 
 
-def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+def shaped(*shapes: str) -> Callable[[DatasetRecord], bool]:
+    return lambda dataset: dataset.shape in shapes
+
+
+_ANSWERED = shaped("conversation", "instruction", "classification")
+_ANSWER = "messages, a prompt and a completion, or a text and a label"
+TASKS: dict[TaskName, Kind] = {
+    "classification": Kind("engine.evaluation.classification", ("classifier",), shaped("classification"), "a text and a label"),
+    "generation": Kind("engine.evaluation.answers", ("chat", "adapter"), _ANSWERED, _ANSWER),
+    "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter"), _ANSWERED, _ANSWER),
+}
+"""By name. Where the task is left open, the first that takes the model and the dataset is meant."""
+
+
+def of_model(model: ModelRecord, dataset: DatasetRecord) -> TaskName | None:
+    """The task that is meant where none is named: the first that takes both, else the first that takes the model."""
+    able = [name for name, kind in TASKS.items() if model.kind in kind.models]
+    return next((name for name in able if TASKS[name].fits(dataset)), able[0] if able else None)
+
+
+def make(asked: Asked) -> Task:
+    """The task of ``asked.spec``, its model loaded. Raises ``BitternError``."""
+    found: Task = import_module(TASKS[asked.spec.task].module).make(asked)
+    return found
+
+
+def both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """Figures of one set of rows, measured in two ways."""
     return {**first, **second, "intervals": {**first.get("intervals", {}), **second.get("intervals", {})}}

@@ -188,9 +188,9 @@ def test_a_chat_model_is_measured_and_compared(tiny_home: Path, monkeypatch: pyt
 
 @pytest.mark.slow
 def test_an_evaluation_goes_on_after_its_last_whole_line(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.evaluation.answers import Answers
     from engine.evaluation.run import evaluate
     from engine.evaluation.spec import EvalSpec
-    from engine.evaluation.tasks import Answers
     from engine.jobs.context import CancelToken, JobContext
     from engine.store.workspace import Workspace
 
