@@ -26,19 +26,23 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return min(1.0, float(Fraction(2 * tail, 2**total)))
 
 
-def paired(a: np.ndarray, b: np.ndarray, bottom: np.ndarray | None = None, turn: Callable[[Any], Any] | None = None) -> tuple[float, float, float]:
+def paired(
+    a: np.ndarray, b: np.ndarray, bottom: np.ndarray | None = None, turn: Callable[[Any], Any] | None = None, other: np.ndarray | None = None
+) -> tuple[float, float, float]:
     """``(low, high, p)`` of ``turn(mean b) - turn(mean a)`` when the rows are drawn again and again, in pairs.
 
     ``a`` and ``b`` have shape (rows,), float64; with ``bottom`` of the same shape the means are weighted sums
-    ``sum(a) / sum(bottom)``; ``turn`` must rise. ``low`` and ``high`` are the 95 % percentile interval; ``p`` is two-sided: twice the smaller
-    share of resamples on one side of no difference (Efron and Tibshirani 1993, ch. 15 f.), the data itself counted as a
-    resample, and never below 2 / 2^rows, which is all that so few pairs can say. The same rows give the same figures.
+    ``sum(a) / sum(bottom)``, and with ``other`` that is the weight of b; ``turn`` must rise. ``low`` and ``high`` are the
+    95 % percentile interval; ``p`` is two-sided: twice the smaller share of resamples on one side of no difference (Efron
+    and Tibshirani 1993, ch. 15 f.), the data itself counted as a resample, and never below 2 / 2^rows, which is all that
+    so few pairs can say. The same rows give the same figures.
     """
     import numpy as np
 
     random = np.random.default_rng(0)
     rows = len(a)
-    columns = np.stack([a, b, np.ones(rows) if bottom is None else bottom], axis=1)
+    weight = np.ones(rows) if bottom is None else bottom
+    columns = np.stack([a, b, weight, weight if other is None else other], axis=1)
     samples = max(FEWEST, min(MOST, DRAWN // rows))
     step = max(1, 1_000_000 // rows)
     sums = []
@@ -47,11 +51,11 @@ def paired(a: np.ndarray, b: np.ndarray, bottom: np.ndarray | None = None, turn:
         # How often each row was drawn in each resample: sums of all columns are then one product.
         drawn = random.integers(0, rows, (count, rows)) + np.arange(count)[:, None] * rows
         sums.append(np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows) @ columns)
-    first, second, whole = np.concatenate(sums).T
-    some = whole > 0
+    first, second, whole, of_second = np.concatenate(sums).T
+    some = (whole > 0) & (of_second > 0)
     if not some.any():
         return math.nan, math.nan, 1.0
-    first, second = first[some] / whole[some], second[some] / whole[some]
+    first, second = first[some] / whole[some], second[some] / of_second[some]
     low, high = np.quantile(turn(second) - turn(first) if turn else second - first, [0.025, 0.975])
     # Equal runs differ by rounding alone: that is no side. ``turn`` rises, so it changes no side.
     apart, tiny = second - first, 1e-12 * np.maximum(np.abs(first), np.abs(second))

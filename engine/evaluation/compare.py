@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.errors import DataError
 from engine.evaluation import kept
 from engine.evaluation.chance import LEVEL, holm, mcnemar, paired
-from engine.evaluation.rowwise import LESS_IS_BETTER, ByRow, Row, measures, right
+from engine.evaluation.rowwise import CORRECT, LESS_IS_BETTER, ByRow, Row, measures, right
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,10 +114,10 @@ def held_against(measure: ByRow, left: Sequence[Row], rights: Sequence[Row]) -> 
     low = high = p = None
     test = ""
     # Two tokenizers cut an answer into different numbers of tokens: then the pairs have no common weight.
-    if np.array_equal(weights, others):
-        low, high, p = paired(first, second, weights, measure.turn)
+    if measure.own or np.array_equal(weights, others):
+        low, high, p = paired(first, second, weights, measure.turn, others)
         test = "paired bootstrap"
-    if measure.name in ("accuracy", "exact_match"):
+    if measure.name in (*CORRECT, "acc_norm"):
         p = mcnemar(int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum()))
         test = "McNemar"
     return Difference(measure.name, measure.of(first, weights), measure.of(second, others), low, high, p, test)

@@ -5,16 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 FIGURES = (
-    "accuracy", "macro_f1", "macro_precision", "macro_recall", "mcc", "auroc", "ece", "exact_match", "token_f1", "rouge_l", "bleu", "chrf",
-    "wer", "cer", "perplexity", "bits_per_byte", "loss",
+    "accuracy", "acc_norm", "subset_accuracy", "entity_f1", "entity_precision", "entity_recall", "entity_macro_f1", "entity_f1_strict",
+    "tag_accuracy", "micro_f1", "macro_f1", "micro_precision", "micro_recall", "macro_precision", "macro_recall", "hamming", "mcc", "auroc",
+    "ndcg_10", "mrr_10", "map", "recall_10", "recall_100", "mae", "rmse", "r2", "pearson", "spearman", "ece", "exact_match", "token_f1", "rouge_l",
+    "bleu", "chrf", "wer", "cer", "perplexity", "bits_per_byte", "loss", "win_rate", "rating", "agreement", "kappa",
 )  # fmt: skip
 """The metrics that are single numbers, in the order in which they are shown."""
 
+HEADLINE = (
+    "accuracy", "acc_norm", "subset_accuracy", "entity_f1", "micro_f1", "macro_f1", "ndcg_10", "mrr_10", "recall_10", "mae", "pearson", "spearman",
+    "exact_match", "rouge_l", "perplexity", "win_rate", "rating", "agreement",
+)  # fmt: skip
+"""Those of which a line has the first three that are there."""
 
 NAMES = {
     "macro_f1": "macro F1", "macro_precision": "macro precision", "macro_recall": "macro recall", "mcc": "Matthews' correlation", "auroc": "AUROC",
     "ece": "calibration error", "exact_match": "exact match", "token_f1": "token F1", "rouge_l": "ROUGE-L", "bleu": "BLEU", "chrf": "chrF",
-    "wer": "word error rate", "cer": "character error rate", "bits_per_byte": "bits a byte",
+    "wer": "word error rate", "cer": "character error rate", "bits_per_byte": "bits a byte", "acc_norm": "accuracy by length",
+    "subset_accuracy": "all labels right", "micro_f1": "micro F1", "micro_precision": "micro precision", "micro_recall": "micro recall",
+    "hamming": "Hamming loss", "entity_f1": "entity F1", "entity_precision": "entity precision", "entity_recall": "entity recall",
+    "entity_macro_f1": "entity F1, mean of types", "entity_f1_strict": "entity F1, strict IOB2", "tag_accuracy": "right tags", "ndcg_10": "nDCG@10",
+    "mrr_10": "MRR@10", "map": "mean average precision", "recall_10": "recall@10", "recall_100": "recall@100", "mae": "mean absolute error",
+    "rmse": "root mean squared error", "r2": "R²", "pearson": "Pearson's correlation", "spearman": "Spearman's correlation",
+    "win_rate": "win rate", "agreement": "agreement with votes", "kappa": "Cohen's kappa",
 }  # fmt: skip
 
 
@@ -48,7 +61,7 @@ def between(metrics: dict[str, Any], name: str) -> str:
 def headline(metrics: dict[str, Any]) -> str:
     """The figures that say most, in a line."""
     found = single(metrics)
-    shown = [name for name in ("accuracy", "macro_f1", "exact_match", "rouge_l", "perplexity") if name in found][:3]
+    shown = [name for name in HEADLINE if name in found][:3]
     return ", ".join(f"{words(name)} {figure(name, found[name])}" for name in shown)
 
 

@@ -54,7 +54,7 @@ def _tested(measure: ByRow, found: Sequence[Pair]) -> bool:
     import numpy as np
 
     (_, weights), (_, others) = measure.columns(found[0].left), measure.columns(found[0].right)
-    return bool(weights.sum()) and np.array_equal(weights, others)
+    return bool(weights.sum()) and (measure.own or np.array_equal(weights, others))
 
 
 def _slice(pair: Pair, measure: ByRow, name: str, rows: list[int]) -> Slice | None:
