@@ -84,6 +84,7 @@ VERBS: dict[str, str] = {
     "servers": "engine.commands.serve:Servers",
     # training and evaluation
     "train": "engine.commands.training:Train",
+    "sweep": "engine.commands.sweep:Sweep",
     "preflight": "engine.commands.preflight:Preflight",
     "checkpoint": "engine.commands.steering:Checkpoint",
     "finish": "engine.commands.steering:Finish",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
 from engine.errors import BitternError, DataError, ModelError, NotFound
-from engine.training.recipes.table import RECIPES, suits
+from engine.training.recipes.table import RECIPES, Preset, preset, suits
 from engine.training.spec import RecipeName, TrainSpec
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Train(Work):
     base: str = Field(description="The model to start from")
     on: str = Field(description="The dataset to learn from")
     recipe: Literal["auto", RecipeName] = Field("auto", description="; ".join(f"{name}: {facts.says}" for name, facts in RECIPES.items()))
+    preset: Preset = Field(
+        "balanced", description="quick: 200 rows, once; balanced: the recipe's defaults; thorough: three times as long, stopped when no better"
+    )
     epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 3 for classify)")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many steps, whatever the epochs say")
     rows: int | None = Field(None, ge=1, description="Learn from so many rows only, drawn with the seed")
@@ -97,7 +100,7 @@ class Train(Work):
             "patience": self.patience, "samples": self.samples if RECIPES[self.recipe].writes else 0,
         }  # fmt: skip
         given = {name: value for name, value in asked.items() if value is not None}
-        values = {**RECIPES[self.recipe].defaults, **given}
+        values = {**RECIPES[self.recipe].defaults, **preset(self.preset, self.recipe), **given}
         held_out = held_out_split(dataset.splits, self.split)
         return TrainSpec.model_validate(
             {**values, "recipe": self.recipe, "base": self.base, "dataset": self.on, "name": self.name, "held_out": held_out}
@@ -143,6 +146,10 @@ def _check_name(desk: Desk, name: str) -> None:
 def _free_name(desk: Desk, wanted: str) -> str:
     """``wanted``, or ``wanted-2``, … when a model has that name or a waiting training will."""
     taken = set(desk.workspace.models.names())
-    taken |= {str(job.command.get("name", "")) for job in desk.workspace.jobs.all() if job.verb == "train" and job.state not in ("done", "cancelled")}
+    taken |= {
+        str(job.command.get("name", ""))
+        for job in desk.workspace.jobs.all()
+        if job.verb in ("train", "sweep") and job.state not in ("done", "cancelled")
+    }
     plain = re.sub(r"[^\w.\-]+", "-", wanted).strip("-.") or "model"
     return next(name for name in (plain, *(f"{plain}-{n}" for n in range(2, 10_000))) if name not in taken)

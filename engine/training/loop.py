@@ -48,6 +48,8 @@ class Trained:
     model: Any
     state: TrainerState
     seconds: float
+    ended: Ended = ""
+    """Why it ended before its last step; empty when it did not."""
 
 
 def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepared], dict[str, Any]] | None = None) -> Result:
@@ -64,19 +66,24 @@ def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepa
     prepared = how.prepare(job, spec, folder)
     if gate:
         prepared = replace(prepared, facts={**prepared.facts, **gate(spec, prepared)})
-    trained = _train_in_memory(job, spec, how, prepared, folder)
+    trained = train_in_memory(job, spec, how, prepared, folder)
     spec = _remembered(job, spec)
     job.check()
-    record = put_in_place(job, spec, how, prepared, trained.model, trained.state, trained.seconds)
+    record = put_in_place(job, spec, how, prepared, lambda to: how.save(trained.model, prepared, to), trained.state, trained.seconds)
     return tell(spec, record, trained.state, trained.seconds)
 
 
-def _train_in_memory(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path) -> Trained:
-    """Train; where memory runs out, go on from the last finished step with fewer rows in memory at once."""
+def train_in_memory(
+    job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path, behind: Callable[[int, float], bool] | None = None
+) -> Trained:
+    """Train; where memory runs out, go on from the last finished step with fewer rows in memory at once.
+
+    ``behind`` answers a step and its held-out loss with whether the training has lost to others and may end.
+    """
     while True:
         expect_training(job, spec, max(map(how.length, prepared.train)))
         try:
-            return train(job, spec, how, prepared, folder)
+            return train(job, spec, how, prepared, folder, behind)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -97,7 +104,9 @@ def _train_in_memory(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Pr
         write_json(_batch_file(job), {name: getattr(spec, name) for name in ("batch_size", "grad_accumulation", "eval_batch_size")})
 
 
-def train(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path) -> Trained:
+def train(
+    job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path, behind: Callable[[int, float], bool] | None = None
+) -> Trained:
     """Run the Trainer to the end of ``spec``. Raises ``Stopped`` after a checkpoint was written."""
     root = job.folder / "checkpoints"
     root.mkdir(parents=True, exist_ok=True)
@@ -109,7 +118,7 @@ def train(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, fol
     set_seed(spec.seed)
     model = how.model(spec, folder, prepared)
     trainer = build(spec, how, prepared, model, root, resumed=last is not None)
-    report, watch, rescue = Report(job, before, timed=spec.save_steps is None), Watch(job, spec, keep=keeps_best(spec)), Rescue()
+    report, watch, rescue = Report(job, before, timed=spec.save_steps is None), Watch(job, spec, keep=keeps_best(spec), behind=behind), Rescue()
     for callback in (Rate(spec.learning_rate), report, watch, rescue, *([Samples(job, prepared, spec.samples)] if spec.samples else [])):
         trainer.add_callback(callback)
     # The model's first random numbers were drawn while it was built; dropout starts from here, however it was built.
@@ -146,17 +155,22 @@ def _best(job: JobContext, spec: TrainSpec, trainer: Trainer, seconds: float, en
     if ended == "" and state.global_step < state.max_steps:
         job.check()
         raise BitternError(f"The training ended at step {state.global_step} of {state.max_steps}.", "Resume the job.")
-    why = {"patience": f"The held-out loss has not fallen for {spec.patience} measures. ", "finish": "Stopped on request. ", "": ""}[ended]
+    why = {
+        "patience": f"The held-out loss has not fallen for {spec.patience} measures. ",
+        "finish": "Stopped on request. ",
+        "behind": "Stopped: behind the other trials. ",
+        "": "",
+    }[ended]
     folder = Path(state.best_model_checkpoint) if state.best_model_checkpoint else None
     if folder is None or checkpoints.marker(folder) is None or checkpoints.step_of(folder) == state.global_step:
         job.log(f"{why}The weights of step {state.global_step} of {state.max_steps} are kept.")
-        return Trained(trainer.model, state, seconds)
+        return Trained(trainer.model, state, seconds, ended)
     trainer._load_from_checkpoint(str(folder))
     best = TrainerState.load_from_json(str(folder / "trainer_state.json"))
     job.log(
         f"{why}The best weights are kept: those of step {best.global_step}, held-out loss {state.best_metric:.4g}; it went to step {state.global_step}."
     )
-    return Trained(trainer.model, best, seconds)
+    return Trained(trainer.model, best, seconds, ended)
 
 
 def build(spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, root: Path, *, resumed: bool) -> Trainer:

@@ -11,21 +11,27 @@ from engine.results import Result, Table
 from engine.store.models import ModelRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from engine.jobs.context import JobContext
     from engine.training.recipes import Recipe
     from engine.training.rows import Prepared
     from engine.training.spec import TrainSpec
 
 
-def put_in_place(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, state: Any, seconds: float) -> ModelRecord:
-    """Write the trained model, move it into the workspace at once, and record it."""
+def put_in_place(
+    job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, write: Callable[[Path], object], state: Any, seconds: float,
+    facts: dict[str, Any] | None = None,
+) -> ModelRecord:  # fmt: skip
+    """Have the trained model written, move it into the workspace at once, and record it."""
     workspace = job.workspace
     job.progress(0, None, "step", "saving the model")
     final = workspace.paths.models / spec.name
     temporary = workspace.paths.models / f".training-{spec.name}-{job.id}"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        how.save(model, prepared, temporary)
+        write(temporary)
         replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -42,7 +48,7 @@ def put_in_place(job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepar
             "recipe": spec.recipe, "method": spec.method, **({"rank": spec.rank, "alpha": spec.alpha} if spec.method == "lora" else {}),
             "steps": state.global_step, "epochs": round(float(state.epoch or 0), 3), "learning_rate": spec.learning_rate, "seed": spec.seed,
             "eval_loss_before": before, "eval_loss_after": after, "trained_on": f"{spec.dataset}/{spec.split}",
-            "fingerprint": dataset.fingerprint, "rows": len(prepared.train), "seconds": round(seconds, 1), "job": job.id, **prepared.facts,
+            "fingerprint": dataset.fingerprint, "rows": len(prepared.train), "seconds": round(seconds, 1), "job": job.id, **prepared.facts, **(facts or {}),
         },
     )  # fmt: skip
     workspace.models.put(record)

@@ -14,6 +14,8 @@ from transformers import TrainerCallback
 from engine.training.checkpoints import newest, step_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from engine.jobs.context import JobContext
@@ -31,14 +33,17 @@ STREAK = 5
 WISH = "wish.json"
 """What a person asks of a running training, in its job's folder: ``{"wish": "checkpoint" | "finish"}``."""
 
-Ended = Literal["", "patience", "finish"]
+Ended = Literal["", "patience", "finish", "behind"]
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """``wrong`` says why the training had to stop; ``ended`` why it may. ``keep``: each best measure is saved."""
+    """``wrong`` says why the training had to stop; ``ended`` why it may. ``keep``: each best measure is saved.
 
-    def __init__(self, job: JobContext, spec: TrainSpec, *, keep: bool) -> None:
-        self._job, self._spec, self._keep = job, spec, keep
+    ``behind`` is told each measure's step and held-out loss, those before a resume too, and answers whether to give up.
+    """
+
+    def __init__(self, job: JobContext, spec: TrainSpec, *, keep: bool, behind: Callable[[int, float], bool] | None = None) -> None:
+        self._job, self._spec, self._keep, self._behind = job, spec, keep, behind
         self._usual: deque[float] = deque(maxlen=WINDOW)
         self._streak = 0
         self.wrong = ""
@@ -49,6 +54,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             self._begin(entry.get("eval_loss", math.nan), entry["step"])
             if "loss" in entry:
                 self._usual.append(entry["loss"])
+            if self._behind and entry["step"] and "eval_loss" in entry:
+                self._behind(entry["step"], entry["eval_loss"])
 
     def _begin(self, loss: float, step: int) -> None:
         """The held-out loss before the first step is what is usual, until there are losses of steps."""
@@ -99,9 +106,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if not math.isfinite(loss):
             self.wrong = f"The held-out loss is not a number at step {state.global_step}"
             control.should_save, control.should_training_stop = False, True
-        elif state.global_step == 0:
+            return
+        if state.global_step == 0:
             self._begin(loss, 0)
-        elif state.best_metric is None or loss < state.best_metric:
+            return
+        if self._behind and self._behind(state.global_step, loss):
+            self.ended = self.ended or "behind"
+            control.should_training_stop = True
+        if state.best_metric is None or loss < state.best_metric:
             state.best_metric, state.best_global_step = loss, state.global_step
             control.should_save = control.should_save or (self._keep and not self._streak)
         elif self._spec.patience and self._since_best(state) >= self._spec.patience:

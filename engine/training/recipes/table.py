@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from engine.training.spec import RecipeName
@@ -55,6 +55,19 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
     ),
 }  # fmt: skip
 """In the order in which they are tried for a model and a dataset."""
+
+
+Preset = Literal["quick", "balanced", "thorough"]
+
+
+def preset(name: Preset, recipe: RecipeName) -> dict[str, Any]:
+    """What a preset puts in the place of a recipe's defaults."""
+    epochs = RECIPES[recipe].defaults["epochs"]
+    return {
+        "quick": {"epochs": min(1.0, epochs), "rows": 200, "eval_rows": 32},
+        "balanced": {},
+        "thorough": {"epochs": 3 * epochs, "eval_rows": 256, "patience": 4, "scheduler": "cosine"},
+    }[name]
 
 
 def suits(kind: str, shape: str) -> RecipeName:

@@ -1,0 +1,104 @@
+"""What a sweep tries: a line such as ``learning_rate=1e-4..1e-2 rank=4,8,16`` as a space of settings."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.errors import BitternError, did_you_mean
+from engine.training.spec import TrainSpec
+
+FIXED = ("recipe", "base", "dataset", "name", "split", "held_out", "eval_rows", "samples", "patience")
+"""Settings that every trial shares, or their held-out losses could not be compared."""
+WIDE = 10.0
+"""A range whose end is at least so many times its beginning is drawn from by its logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Values of a setting, one of which a trial has."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A setting between two numbers, both included."""
+
+    low: float
+    high: float
+    whole: bool
+
+    @property
+    def log(self) -> bool:
+        return self.low > 0 and self.high / self.low >= WIDE
+
+
+Space = dict[str, Choice | Range]
+
+
+def read(line: str, base: TrainSpec) -> Space:
+    """The space that a line says. Raises ``BitternError`` naming the word that is wrong."""
+    space: Space = {}
+    for word in line.split():
+        name, _, said = word.partition("=")
+        name = name.strip().replace("-", "_")
+        able = [field for field in TrainSpec.model_fields if field not in FIXED]
+        if name not in able:
+            hint = did_you_mean(name, able) or f"One may try: {', '.join(able)}."
+            why = "is the same in every trial" if name in FIXED else "is no setting of a training"
+            raise BitternError(f"“{name}” {why}.", hint)
+        if not said:
+            raise BitternError(f"“{word}” names no values.", f"Give some: {name}=VALUE,VALUE or {name}=LOW..HIGH")
+        space[name] = _range(name, said, base) if ".." in said else Choice(tuple(_value(name, value, base) for value in said.split(",") if value))
+    if not space:
+        raise BitternError("A sweep needs something to try.", 'Such as --over "learning_rate=1e-4..1e-2 rank=4,8,16".')
+    return space
+
+
+def grid(space: Space) -> list[dict[str, Any]]:
+    """Every combination. Raises ``BitternError`` for a range, which has no end of them."""
+    for name, values in space.items():
+        if isinstance(values, Range):
+            raise BitternError(f"A grid can't try every value of {name} from {values.low:g} to {values.high:g}.", "List some, or use --how random.")
+    sets = [values.values for values in space.values() if isinstance(values, Choice)]
+    return [dict(zip(space, combination, strict=True)) for combination in itertools.product(*sets)]
+
+
+def shuffled(trials: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """A grid in another order: one that is cut short should not have seen the first values alone."""
+    return random.Random(seed).sample(trials, len(trials))
+
+
+def suggest(trial: Any, space: Space) -> dict[str, Any]:
+    """The settings that an ``optuna.Trial`` tries."""
+    found: dict[str, Any] = {}
+    for name, values in space.items():
+        if isinstance(values, Choice):
+            found[name] = trial.suggest_categorical(name, list(values.values))
+        elif values.whole:
+            found[name] = trial.suggest_int(name, int(values.low), int(values.high), log=values.log)
+        else:
+            found[name] = trial.suggest_float(name, values.low, values.high, log=values.log)
+    return found
+
+
+def _value(name: str, said: str, base: TrainSpec) -> Any:
+    try:
+        return getattr(TrainSpec.model_validate({**base.model_dump(), name: said}), name)
+    except ValidationError as error:
+        raise BitternError(f"{name} can't be {said}: {error.errors()[0]['msg']}.", "See `train --help` for what it may be.") from None
+
+
+def _range(name: str, said: str, base: TrainSpec) -> Range:
+    low, high = (_value(name, end, base) for end in said.split("..", 1))
+    if isinstance(low, bool) or not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
+        raise BitternError(f"{name} has no range: it is not a number.", f"List its values: {name}=VALUE,VALUE")
+    if not low < high or not math.isfinite(high):
+        raise BitternError(f"{name}={said} is no range: {low:g} is not less than {high:g}.", f"Write the smaller first: {name}={high:g}..{low:g}")
+    return Range(low, high, isinstance(low, int) and isinstance(high, int))

@@ -1,0 +1,206 @@
+"""A sweep: trainings of one model on one dataset, each with other settings; the one with the lowest held-out loss is kept.
+
+Trials are drawn by optuna. Each has a folder of its own, so that a sweep that was stopped goes on inside the trial that
+it was in; what a trial draws depends on the seed, its number and the results before it, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from transformers.trainer_callback import TrainerState
+
+from engine.devices import set_torch_threads
+from engine.errors import JobError
+from engine.events import JobCheckpoint, JobMetric, JobProgress
+from engine.jobs.context import JobContext
+from engine.models.convert import trainable_folder
+from engine.paths import replace_folder, write_json
+from engine.training import space as spaces
+from engine.training.loop import train_in_memory
+from engine.training.outcome import put_in_place
+from engine.training.recipes import recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from engine.events import Event
+    from engine.store.models import ModelRecord
+    from engine.training.loop import Trained
+    from engine.training.recipes import Recipe
+    from engine.training.rows import Prepared
+    from engine.training.spec import TrainSpec
+
+How = Literal["grid", "random", "tpe", "halving"]
+ROWS = ("rows", "max_length", "seed")
+"""Settings that decide which rows are learned, and as which tokens."""
+FILE = "trials.json"
+FIRST = 1
+"""Measures that a trial of ``halving`` may have before it is first compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A finished trial: ``state`` is done, halved (stopped early, behind the others) or failed."""
+
+    number: int
+    settings: dict[str, Any]
+    state: Literal["done", "halved", "failed"]
+    loss: float | None
+    step: int
+    seconds: float
+    measures: dict[int, float] = field(default_factory=dict)
+    marks: dict[str, Any] = field(default_factory=dict)
+    """What optuna's pruner wrote down about it."""
+    why: str = ""
+
+
+def sweep(
+    job: JobContext, spec: TrainSpec, space: spaces.Space, how: How, trials: int, gate: Callable[[TrainSpec, Prepared], dict[str, Any]]
+) -> tuple[ModelRecord, list[Trial]]:
+    """Run what is left of ``trials``, and put the best model in its place. Raises ``BitternError``, ``Stopped``."""
+    set_torch_threads(job.workspace.settings.threads)
+    work = recipe(spec.recipe)
+    folder = trainable_folder(job, job.workspace.models.get(spec.base))
+    done = kept(job.folder)
+    combinations = spaces.shuffled(spaces.grid(space), spec.seed)[:trials] if how == "grid" else []
+    count = len(combinations) or trials
+    rows: tuple[TrainSpec, Prepared] | None = None
+    for number in range(len(done), count):
+        job.check()
+        study, trial, settings = _ask(how, space, done, number, spec.seed, combinations)
+        own = spec.model_copy(update=settings)
+        if rows is None or any(getattr(rows[0], name) != getattr(own, name) for name in ROWS):
+            prepared = work.prepare(job, own, folder)
+            rows = own, prepared
+            facts = gate(own, prepared)
+        words = ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings.items())
+        job.log(f"Trial {number + 1} of {count}: {words}.")
+        done.append(_run(job, number, count, own, work, rows[1], folder, settings, (study, trial) if how == "halving" else None, best(done)))
+        write_json(job.folder / FILE, [asdict(one) for one in done])
+        shutil.rmtree(_place(job, number), ignore_errors=True)
+        _tell(job, done)
+    winner = best(done)
+    if winner is None:
+        raise JobError(f"None of {len(done)} trials came to an end: {done[-1].why}", "Narrow --over: a smaller learning rate, a shorter row.")
+    won = spec.model_copy(update=winner.settings)
+    prepared = rows[1] if rows is not None and won == rows[0] else work.prepare(job, won, folder)
+    facts = {**gate(won, prepared), "sweep": {"trials": len(done), "how": how, **winner.settings}}
+    state = TrainerState.load_from_json(str(job.folder / "best.json"))
+    record = put_in_place(job, won, work, prepared, lambda to: shutil.copytree(job.folder / "best", to), state, winner.seconds, facts)
+    return record, done
+
+
+def kept(folder: Path) -> list[Trial]:
+    """The finished trials of a sweep's folder."""
+    try:
+        found = json.loads((folder / FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    return [Trial(**{**one, "measures": {int(step): loss for step, loss in one["measures"].items()}}) for one in found]
+
+
+def best(trials: list[Trial]) -> Trial | None:
+    """The trial with the lowest held-out loss, of those that came to their end."""
+    ended = [trial for trial in trials if trial.state == "done" and trial.loss is not None]
+    return min(ended, key=lambda trial: trial.loss or 0.0, default=None)
+
+
+def _ask(
+    how: How, space: spaces.Space, done: list[Trial], number: int, seed: int, combinations: list[dict[str, Any]]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """``(study, trial, settings)`` of the next trial; the study knows those before it."""
+    if how == "grid":
+        return None, None, combinations[number]
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler: Any = optuna.samplers.TPESampler(seed=seed + number) if how == "tpe" else optuna.samplers.RandomSampler(seed=seed + number)
+    pruner: Any = optuna.pruners.SuccessiveHalvingPruner(min_resource=FIRST) if how == "halving" else optuna.pruners.NopPruner()
+    study = optuna.create_study(direction="minimize", sampler=sampler, pruner=pruner)
+    distributions: dict[str, Any] = {
+        name: optuna.distributions.CategoricalDistribution(values.values) if isinstance(values, spaces.Choice)
+        else optuna.distributions.IntDistribution(int(values.low), int(values.high), log=values.log) if values.whole
+        else optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)
+        for name, values in space.items()
+    }  # fmt: skip
+    states = {"done": optuna.trial.TrialState.COMPLETE, "halved": optuna.trial.TrialState.PRUNED, "failed": optuna.trial.TrialState.FAIL}
+    for trial in done:
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=states[trial.state], value=trial.loss if trial.state != "failed" else None, params=trial.settings,
+                distributions=distributions, intermediate_values=trial.measures, system_attrs=trial.marks,
+            )
+        )  # fmt: skip
+    asked = study.ask()
+    return study, asked, spaces.suggest(asked, space)
+
+
+def _run(
+    job: JobContext, number: int, count: int, spec: TrainSpec, how: Recipe, prepared: Prepared, folder: Path, settings: dict[str, Any],
+    halving: tuple[Any, Any] | None, so_far: Trial | None,
+) -> Trial:  # fmt: skip
+    """Train one trial to its end, and keep its model if it is the best so far. Raises ``Stopped``."""
+    own = _Own(job, number, count)
+    measures: dict[int, float] = {}
+
+    def behind(step: int, loss: float) -> bool:
+        measures[step] = loss
+        if halving is None:
+            return False
+        halving[1].report(loss, len(measures))
+        return bool(halving[1].should_prune())
+
+    try:
+        trained = train_in_memory(own, spec, how, prepared, folder, behind)
+    except JobError as error:  # It ran away: that is a result of these settings, and not the end of the sweep.
+        job.log(f"Trial {number + 1} failed: {error}", "warning")
+        return Trial(number, settings, "failed", None, 0, 0.0, why=str(error))
+    losses = [entry["eval_loss"] for entry in trained.state.log_history if "eval_loss" in entry and math.isfinite(entry["eval_loss"])]
+    halved = trained.ended == "behind"
+    loss = min(losses[-1], trained.state.best_metric or math.inf)
+    marks = dict(halving[0].trials[-1].system_attrs) if halving else {}
+    found = Trial(number, settings, "halved" if halved else "done", loss, trained.state.global_step, round(trained.seconds, 1), measures, marks)
+    if not halved and (so_far is None or loss < (so_far.loss or 0.0)):
+        _keep(job, how, prepared, trained)
+    return found
+
+
+def _keep(job: JobContext, how: Recipe, prepared: Prepared, trained: Trained) -> None:
+    temporary = job.folder / ".best"
+    shutil.rmtree(temporary, ignore_errors=True)
+    how.save(trained.model, prepared, temporary)
+    replace_folder(temporary, job.folder / "best")
+    trained.state.save_to_json(str(job.folder / "best.json"))
+
+
+def _tell(job: JobContext, done: list[Trial]) -> None:
+    last, winner = done[-1], best(done)
+    if last.loss is not None:
+        job.metric(last.number + 1, "trial_loss", last.loss)
+    if winner is not None and winner.loss is not None:
+        job.metric(last.number + 1, "best_loss", winner.loss)
+
+
+def _place(job: JobContext, number: int) -> Path:
+    return job.folder / "trials" / str(number)
+
+
+class _Own(JobContext):
+    """A trial's own folder inside its sweep; what it reports is told as that of the trial."""
+
+    def __init__(self, job: JobContext, number: int, count: int) -> None:
+        def emit(event: Event) -> None:
+            if isinstance(event, JobProgress):
+                job.progress(event.done, event.total, event.unit, f"trial {number + 1} of {count}" + (f": {event.note}" if event.note else ""))
+            elif not isinstance(event, (JobMetric, JobCheckpoint)):
+                job._emit(event)
+
+        super().__init__(job.id, job.workspace, emit, job.token, resumed=job.resumed)
+        self.folder = _place(job, number)
+        self.folder.mkdir(parents=True, exist_ok=True)
