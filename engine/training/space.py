@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from engine.errors import BitternError, did_you_mean
+from engine.errors import WordsError, did_you_mean
 from engine.training.spec import TrainSpec
 
 FIXED = ("recipe", "base", "dataset", "name", "split", "held_out", "eval_rows", "samples", "patience")
@@ -43,29 +44,38 @@ Space = dict[str, Choice | Range]
 
 
 def read(line: str, base: TrainSpec) -> Space:
-    """The space that a line says. Raises ``BitternError`` naming the word that is wrong."""
+    """The space that a line says. Raises ``WordsError`` pointing at the word that is wrong."""
     space: Space = {}
-    for word in line.split():
-        name, _, said = word.partition("=")
-        name = name.strip().replace("-", "_")
-        able = [field for field in TrainSpec.model_fields if field not in FIXED]
-        if name not in able:
-            hint = did_you_mean(name, able) or f"One may try: {', '.join(able)}."
-            why = "is the same in every trial" if name in FIXED else "is no setting of a training"
-            raise BitternError(f"“{name}” {why}.", hint)
-        if not said:
-            raise BitternError(f"“{word}” names no values.", f"Give some: {name}=VALUE,VALUE or {name}=LOW..HIGH")
-        space[name] = _range(name, said, base) if ".." in said else Choice(tuple(_value(name, value, base) for value in said.split(",") if value))
+    for found in re.finditer(r"\S+", line):
+        try:
+            name, values = _setting(found[0], base)
+        except WordsError as error:
+            raise WordsError(error.message, error.hint, line=line, start=found.start(), end=found.end()) from None
+        space[name] = values
     if not space:
-        raise BitternError("A sweep needs something to try.", 'Such as --over "learning_rate=1e-4..1e-2 rank=4,8,16".')
+        raise WordsError("A sweep needs something to try.", 'Such as --over "learning_rate=1e-4..1e-2 rank=4,8,16".')
     return space
 
 
+def _setting(word: str, base: TrainSpec) -> tuple[str, Choice | Range]:
+    name, _, said = word.partition("=")
+    name = name.replace("-", "_")
+    able = [field for field in TrainSpec.model_fields if field not in FIXED]
+    if name not in able:
+        why = "is the same in every trial" if name in FIXED else "is no setting of a training"
+        raise WordsError(f"“{name}” {why}.", did_you_mean(name, able) or f"One may try: {', '.join(able)}.")
+    if not said:
+        raise WordsError(f"“{word}” names no values.", f"Give some: {name}=VALUE,VALUE or {name}=LOW..HIGH")
+    if ".." in said:
+        return name, _range(name, said, base)
+    return name, Choice(tuple(_value(name, value, base) for value in said.split(",") if value))
+
+
 def grid(space: Space) -> list[dict[str, Any]]:
-    """Every combination. Raises ``BitternError`` for a range, which has no end of them."""
+    """Every combination. Raises ``WordsError`` for a range, which has no end of them."""
     for name, values in space.items():
         if isinstance(values, Range):
-            raise BitternError(f"A grid can't try every value of {name} from {values.low:g} to {values.high:g}.", "List some, or use --how random.")
+            raise WordsError(f"A grid can't try every value of {name} from {values.low:g} to {values.high:g}.", "List some, or use --how random.")
     sets = [values.values for values in space.values() if isinstance(values, Choice)]
     return [dict(zip(space, combination, strict=True)) for combination in itertools.product(*sets)]
 
@@ -92,13 +102,13 @@ def _value(name: str, said: str, base: TrainSpec) -> Any:
     try:
         return getattr(TrainSpec.model_validate({**base.model_dump(), name: said}), name)
     except ValidationError as error:
-        raise BitternError(f"{name} can't be {said}: {error.errors()[0]['msg']}.", "See `train --help` for what it may be.") from None
+        raise WordsError(f"{name} can't be {said}: {error.errors()[0]['msg']}.", "See `train --help` for what it may be.") from None
 
 
 def _range(name: str, said: str, base: TrainSpec) -> Range:
     low, high = (_value(name, end, base) for end in said.split("..", 1))
     if isinstance(low, bool) or not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
-        raise BitternError(f"{name} has no range: it is not a number.", f"List its values: {name}=VALUE,VALUE")
+        raise WordsError(f"{name} has no range: it is not a number.", f"List its values: {name}=VALUE,VALUE")
     if not low < high or not math.isfinite(high):
-        raise BitternError(f"{name}={said} is no range: {low:g} is not less than {high:g}.", f"Write the smaller first: {name}={high:g}..{low:g}")
+        raise WordsError(f"{name}={said} is no range: {low:g} is not less than {high:g}.", f"Write the smaller first: {name}={high:g}..{low:g}")
     return Range(low, high, isinstance(low, int) and isinstance(high, int))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from transformers.trainer_callback import TrainerState
@@ -70,18 +70,24 @@ def sweep(
     done = kept(job.folder)
     combinations = spaces.shuffled(spaces.grid(space), spec.seed)[:trials] if how == "grid" else []
     count = len(combinations) or trials
-    rows: tuple[TrainSpec, Prepared] | None = None
+    read: dict[tuple[Any, ...], Prepared] = {}
+
+    def rows_of(own: TrainSpec) -> Prepared:
+        """The rows of a trial, with what the gates let pass; read once for all trials that learn from the same."""
+        key = tuple(getattr(own, name) for name in ROWS)
+        if key not in read:
+            found = work.prepare(job, own, folder)
+            read[key] = replace(found, facts={**found.facts, **gate(own, found)})
+        return read[key]
+
     for number in range(len(done), count):
         job.check()
         study, trial, settings = _ask(how, space, done, number, spec.seed, combinations)
         own = spec.model_copy(update=settings)
-        if rows is None or any(getattr(rows[0], name) != getattr(own, name) for name in ROWS):
-            prepared = work.prepare(job, own, folder)
-            rows = own, prepared
-            facts = gate(own, prepared)
+        prepared = rows_of(own)
         words = ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings.items())
         job.log(f"Trial {number + 1} of {count}: {words}.")
-        done.append(_run(job, number, count, own, work, rows[1], folder, settings, (study, trial) if how == "halving" else None, best(done)))
+        done.append(_run(job, number, count, own, work, prepared, folder, settings, (study, trial) if how == "halving" else None, best(done)))
         write_json(job.folder / FILE, [asdict(one) for one in done])
         shutil.rmtree(_place(job, number), ignore_errors=True)
         _tell(job, done)
@@ -89,8 +95,8 @@ def sweep(
     if winner is None:
         raise JobError(f"None of {len(done)} trials came to an end: {done[-1].why}", "Narrow --over: a smaller learning rate, a shorter row.")
     won = spec.model_copy(update=winner.settings)
-    prepared = rows[1] if rows is not None and won == rows[0] else work.prepare(job, won, folder)
-    facts = {**gate(won, prepared), "sweep": {"trials": len(done), "how": how, **winner.settings}}
+    prepared = rows_of(won)
+    facts = {"sweep": {"trials": len(done), "how": how, **winner.settings}}
     state = TrainerState.load_from_json(str(job.folder / "best.json"))
     record = put_in_place(job, won, work, prepared, lambda to: shutil.copytree(job.folder / "best", to), state, winner.seconds, facts)
     return record, done
