@@ -116,6 +116,8 @@ class Runs(Now):
 
 
 def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord) -> None:
+    if model.kind == "tokenizer":
+        raise ModelError(f"“{model.name}” is a tokenizer: it answers nothing.", "`stats DATASET --tokens NAME` measures a tokenizer.")
     if task is None and model.kind == "encoder":
         raise ModelError(
             f"“{model.name}” is an encoder: it gives texts a place, not an answer.", f"Train it first: train {model.name} --on {dataset.name}"

@@ -52,7 +52,7 @@ class Load(Work):
         record = desk.models.record(self.model)
         if self.dtype != "auto" and self.quantise:
             raise BitternError("A model has one dtype.", "Give --dtype or --quantise.")
-        base = desk.workspace.models.get(record.base) if record.base else record
+        base = desk.workspace.models.get(record.beneath) if record.beneath else record
         if self.dtype != "auto" and base.gguf and self.engine != "transformers" and base.facts.get("engine") != "transformers":
             raise ModelError(
                 f"“{base.name}” runs through llama.cpp, in the types of its GGUF file.", "Add --engine transformers, or leave --dtype out."
@@ -86,7 +86,7 @@ class Load(Work):
 
     def _base(self, job: JobContext, pool: ModelPool) -> ModelRecord:
         record = pool.record(self.model)
-        return job.workspace.models.get(record.base) if record.base else record
+        return job.workspace.models.get(record.beneath) if record.beneath else record
 
     def _quantise(self, job: JobContext, base: ModelRecord) -> None:
         from dataclasses import replace

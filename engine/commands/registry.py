@@ -80,6 +80,7 @@ VERBS: dict[str, str] = {
     "export-chat": "engine.commands.sessions:ExportChat",
     "tokens": "engine.commands.tokens:Tokens",
     "train-tokenizer": "engine.commands.tokens:TrainTokenizer",
+    "new": "engine.commands.fresh:New",
     "serve": "engine.commands.serve:Serve",
     "servers": "engine.commands.serve:Servers",
     # training and evaluation

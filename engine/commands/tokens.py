@@ -64,7 +64,7 @@ class Tokens(Now):
 class TrainTokenizer(Work):
     """Train a tokenizer on a dataset's texts: BPE (byte-level), WordPiece or Unigram. It becomes a model of the kind tokenizer.
 
-    `tokens --with NAME` and `stats --tokens NAME` use it, and transformers loads its folder. The result says how many tokens it
+    `new MODEL --tokenizer NAME` makes a model with it, `tokens --with NAME` and `stats --tokens NAME` use it, and transformers loads its folder. The result says how many tokens it
     needs for a word beside another tokenizer, on rows that it was not trained on.
     """
 

@@ -79,6 +79,9 @@ class Train(Work):
         if not dataset.splits[split]:
             raise DataError(f"“{dataset.name}/{split}” is empty: there is nothing to learn from.", "Add rows, or choose another with --split.")
         ready = self.model_copy(update={"recipe": chosen, "split": split, "name": self.name or _free_name(desk, f"{self.base}-{self.on}")})
+        if self.method == "auto" and base.facts.get("untrained"):
+            # Random weights hold nothing that an adapter could build on.
+            ready = ready.model_copy(update={"method": "full"})
         if self.name:
             _check_name(desk, self.name)
         spec = ready.spec(dataset)  # Says now what would be wrong later.
@@ -120,6 +123,8 @@ class Train(Work):
 
 def _check(recipe: RecipeName, base: ModelRecord, dataset: DatasetRecord) -> None:
     facts = RECIPES[recipe]
+    if base.kind == "tokenizer":
+        raise ModelError(f"“{base.name}” is a tokenizer: there are no weights to train.", f"Make a model with it: new NAME --tokenizer {base.name}")
     if base.kind == "adapter":
         raise ModelError(f"“{base.name}” is an adapter on “{base.base}”.", f"Train its base: train {base.base} --on {dataset.name}")
     if base.kind not in facts.kinds:

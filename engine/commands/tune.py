@@ -48,7 +48,7 @@ class Tune(Work):
         record = desk.models.record(self.model)
         if not record.gguf:
             raise ModelError(
-                f"“{record.name}” runs on {'its base' if record.base else 'transformers'}: there is no GGUF to run in other ways.",
+                f"“{record.name}” runs on {'its base' if record.beneath else 'transformers'}: there is no GGUF to run in other ways.",
                 "tune measures GGUF models; `models` says what each one runs on.",
             )
         return self.model_copy(update={"model": record.name})

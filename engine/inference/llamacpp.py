@@ -44,12 +44,13 @@ class LlamaCpp:
         import xllamacpp
 
         # A model with no template of its own would be given any other by llama.cpp.
-        self._template = bool(read_header(Path(record.gguf)).template)
+        header = read_header(Path(record.gguf))
+        self._template = bool(header.template)
         self.adapters = dict(adapters or {})
         self.usage = Usage()
         self.calls: list[Call] = []
         self._key = secrets.token_urlsafe(24)
-        context = min(settings.context, int(record.facts.get("context") or settings.context))
+        context = min(settings.context, int(header.get("context_length") or settings.context))
         threads = settings.threads or cores()
         parameters = xllamacpp.CommonParams()
         parameters.model.path = record.gguf

@@ -96,7 +96,7 @@ class ModelPool:
             opened.append(self._open(record, use))
             return opened[0]
 
-        with self._busy.of(record.base or record.name):
+        with self._busy.of(record.beneath or record.name):
             try:
                 yield load
             finally:
@@ -141,7 +141,7 @@ class ModelPool:
             if name:
                 raise
             return False
-        base = self._workspace.models.get(record.base) if record.base else record
+        base = self._workspace.models.get(record.beneath) if record.beneath else record
         return base.kind == "endpoint" or base.bytes >= SMALL
 
     def loaded(self) -> list[Held]:
@@ -165,7 +165,7 @@ class ModelPool:
         A name that is not loaded is no error. Raises ``ModelError`` for one that is just answering."""
         with self._lock:
             found = self._workspace.models.find(name) if name else None
-            wanted = (found.base or found.name) if found else name
+            wanted = (found.beneath or found.name) if found else name
             freed = []
             for key, held in list(self._held.items()):
                 if wanted and held.name != wanted:
@@ -192,7 +192,7 @@ class ModelPool:
     def _note(self, record: ModelRecord, backend: Backend) -> None:
         known = backend.known if isinstance(backend, Hosted) else backend.facts
         for held in self.holding():
-            if held.name == (record.base or record.name) and (held.engine == "llamacpp") == (not isinstance(backend, Hosted)):
+            if held.name == (record.beneath or record.name) and (held.engine == "llamacpp") == (not isinstance(backend, Hosted)):
                 new = held.facts is None or not held.told
                 held.after(record.name, known, backend.usage)
                 held.told = held.facts is not None
@@ -201,7 +201,7 @@ class ModelPool:
 
     def _open(self, record: ModelRecord, use: Use) -> Backend:
         with self._lock:
-            base = self._workspace.models.get(record.base) if record.base else None
+            base = self._workspace.models.get(record.beneath) if record.beneath else None
             note = ""
             if engine_of(record, base) == "endpoint":
                 return self._endpoint(record)
@@ -254,7 +254,7 @@ class ModelPool:
         """The adapters of a base that are converted already: they come along for nothing."""
         found = {}
         for record in self._workspace.models.all():
-            if record.kind == "adapter" and record.base == base.name and (path := converted(self._workspace, record, base)):
+            if record.beneath == base.name and (path := converted(self._workspace, record, base)):
                 found[f"{record.name} {record.created}"] = path
         return found
 

@@ -65,6 +65,8 @@ def of_record(workspace: Workspace, record: ModelRecord, *, weights: bool = Fals
     if record.kind == "adapter":
         base = of_record(workspace, workspace.models.get(record.base), weights=weights)
         return replace(base, name=record.name, extra=record.bytes)
+    if record.kind == "tokenizer":
+        raise ModelError(f"“{record.name}” is a tokenizer: it has no weights.", "Ask about a model.")
     if record.kind == "endpoint":
         raise ModelError(f"“{record.name}” runs on a server: it needs no memory here.", "Ask about a model of this machine.")
     has_folder = bool(record.folder) and (Path(record.folder) / "config.json").is_file()

@@ -18,7 +18,7 @@ class ModelRecord:
     """A model on disk.
 
     ``kind``: chat, encoder, classifier, or adapter (then ``base`` names its model and ``folder`` holds the PEFT
-    adapter). ``gguf`` is a file for llama.cpp, ``folder`` a transformers folder; a model may have both.
+    adapter), or tokenizer. Of a whole model that was trained here ``base`` names what it was trained from. ``gguf`` is a file for llama.cpp, ``folder`` a transformers folder; a model may have both.
     ``facts`` are shown as they are: parameters, context, licence, quantisation, labels, trained_on, …
     """
 
@@ -32,6 +32,11 @@ class ModelRecord:
     base: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     created: str = field(default_factory=now)
+
+    @property
+    def beneath(self) -> str:
+        """The model that an adapter is put on; empty for a whole model, also for one whose ``base`` it was trained from."""
+        return self.base if self.kind == "adapter" else ""
 
 
 class ModelTable:

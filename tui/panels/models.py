@@ -93,8 +93,12 @@ class ModelDetail(VerticalScroll):
         ]  # fmt: skip
         for name, value in lines:
             parts += [(pad(one_line(name, 24), width), "$text-muted"), clean(value), "\n"]
-        how = "Enter in Models uses it for chat and answers. t trains on it, e measures it." if model.talks else "t trains on it, e measures it."
-        parts += ["\n", (how, "$text-muted")]
+        how = "t trains on it, e measures it."
+        if model.talks:
+            how = f"Enter in Models uses it for chat and answers. {how}"
+        elif model.kind == "tokenizer":
+            how = f"/new NAME --tokenizer {model.name} makes a model with it, /tokens --model {model.name} shows texts as its tokens."
+        parts += ["\n", (clean(how), "$text-muted")]
         self.query_one("#model-facts", Static).update(Content.assemble(*parts))
         parent = self.parent
         if parent is not None:
