@@ -79,7 +79,7 @@ class FitCommand(Now):
         asked = self.model_copy(update=changes)
         try:
             if not self.train:
-                dtype = asked.dtype or ("" if model.gguf else loaded_dtype())
+                dtype = asked.dtype or ("" if model.gguf else loaded_dtype(stored=model.dtype))
                 return model.inference(context=asked.context or usual, dtype=dtype)
             if asked.optimizer not in OPTIMIZERS:
                 raise ValueError(f"“{asked.optimizer}” is no optimiser: {', '.join(OPTIMIZERS)}")
@@ -147,7 +147,7 @@ def lines_of(workspace: Workspace, name: str) -> list[tuple[str, str]]:
     try:
         record = workspace.models.get(name)
         model, free = of_record(workspace, record), memory().free
-        chat = model.inference(context=workspace.settings.context, dtype="" if model.gguf else loaded_dtype())
+        chat = model.inference(context=workspace.settings.context, dtype="" if model.gguf else loaded_dtype(stored=model.dtype))
         need = chat.total if model.gguf else correction(workspace, chat.purpose, chat.terms["runtime"]).of(chat)
         told = [("memory to load", f"{human(need)}, {human(free)} free: {verdict(need, free)}")]
         if record.kind != "adapter":

@@ -101,7 +101,8 @@ def expected(workspace: Workspace, base: ModelRecord, engine: str, choice: Choic
     """What loading a base is going to take: the fit, and its total corrected. ``(None, 0)`` where its size is not known."""
     try:
         model = of_record(workspace, base, weights=engine != "llamacpp")
-        dtype = "" if engine == "llamacpp" else dtype_of(loaded_dtype(choice.dtype))
+        asked = "float32" if workspace.settings.precise and choice.dtype == "auto" else choice.dtype
+        dtype = "" if engine == "llamacpp" else dtype_of(loaded_dtype(asked, model.dtype))
         fit = model.inference(context=workspace.settings.context, dtype=dtype, backend="llamacpp" if engine == "llamacpp" else "transformers")
     except (BitternError, ValueError):
         return None, 0

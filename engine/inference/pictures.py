@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,31 @@ def blind(name: str) -> ModelError:
         f"{name} does not see: a picture went along.",
         "Use a model that sees, or start anew without it: clear (`attach --none` takes off what is attached and not yet said).",
     )
+
+
+def eyeless(name: str, why: str) -> ModelError:
+    """A model that would see, if its processor's files were there."""
+    return ModelError(f"{name} can't see: {why}.", "Pull the model again, with all its files; without pictures it chats as it is.")
+
+
+def opened(message: Message) -> Message:
+    """A message as a transformers processor takes it: parts, the pictures opened. Raises ``ModelError`` for one that can't
+    be read."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return {**message, "content": [{"type": "text", "text": content}] if content else []}
+    return {**message, "content": [{"type": "image", "image": _open(part["image"])} if part["type"] == "image" else part for part in content]}
+
+
+def _open(image: str) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(image.partition(",")[2])) if image.startswith("data:") else image) as found:
+            return found.convert("RGB")
+    except (OSError, ValueError, UnidentifiedImageError) as error:
+        shown = "data" if image.startswith("data:") else image
+        raise ModelError(f"The picture {shown} can't be read: {type(error).__name__}.", "Attach it again, in a new conversation.") from None
 
 
 def sent(message: Message) -> Message:

@@ -7,17 +7,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.devices import bf16_pays, set_torch_threads
+from engine.devices import cpu_bf16, set_torch_threads
 from engine.errors import ModelError
 from engine.inference.calls import OPENINGS, parse
 from engine.inference.constraint import Constraint, grammar
 from engine.inference.llamacpp import no_template, no_tools, too_long
-from engine.inference.pictures import blind, pictured
+from engine.inference.pictures import blind, eyeless, opened, pictured
 from engine.inference.protocol import SMALL, Sampling, decoding_rate
 from engine.inference.stops import Stops
+from engine.inference.widened import widen
 from engine.jobs.context import CancelToken
 from engine.models.adapter_gguf import template_of
+from engine.models.estimate import loaded_dtype, stored_dtype
 from engine.models.load import attach, checked_device, load_causal, load_quantised
+from engine.models.sight import folder_sees, load_seeing, without_eyes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,19 +32,27 @@ class TorchModel:
     """A base model; adapters are attached when first asked for and switched without loading the base again."""
 
     def __init__(self, name: str, folder: str, context: int, threads: int, device: str = "auto", dtype: str = "auto") -> None:
-        """``device``: auto, cpu, cuda or mps. ``dtype``: auto (bfloat16 where it pays), a torch dtype's name, or int8 and nf4
+        """``device``: auto, cpu, cuda or mps. ``dtype``: auto (``engine.models.estimate.loaded_dtype``), a torch dtype's name, or int8 and nf4
         (bitsandbytes, on CUDA alone; untested here). Raises ``ModelError``."""
         set_torch_threads(threads)
         self._name = name
         self._device = checked_device(device)
-        chosen = dtype if dtype != "auto" else "bfloat16" if bf16_pays() else "float32"
+        self._processor: Any = None
+        """Cuts pictures for a model that sees."""
+        self._blind = without_eyes(Path(folder)) if folder_sees(Path(folder)) else ""
+        chosen = loaded_dtype(dtype, stored_dtype(Path(folder)))
         if chosen in ("int8", "nf4"):
             self._model, self._tokenizer = load_quantised(Path(folder), chosen, self._device)
         else:
-            self._model, self._tokenizer = load_causal(Path(folder), dtype=chosen)
+            if folder_sees(Path(folder)):
+                self._model, self._tokenizer, self._processor = load_seeing(Path(folder), chosen)
+            else:
+                self._model, self._tokenizer = load_causal(Path(folder), dtype=chosen)
             self._model.to(self._device)
+            if self._device == "cpu" and not cpu_bf16():
+                widen(self._model)
         self._dtype = chosen
-        longest = getattr(self._model.config, "max_position_embeddings", None) or context
+        longest = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or context
         self._context = min(context, longest)
         self._ends = _ends(self._model, self._tokenizer)
         self._constraint: Constraint | None = None
@@ -51,9 +62,10 @@ class TorchModel:
         self._cached: tuple[str, list[int]] = ("", [])
 
     def facts(self, cancel: CancelToken) -> dict[str, Any]:  # noqa: ARG002
-        """context, device, dtype, and whether it is small."""
+        """context, device, dtype, whether it is small, and whether it sees."""
         small = sum(parameter.nbytes for parameter in self._model.parameters()) < SMALL
-        return {"small": small, "context": self._context, "device": self._device, "quantisation": self._dtype}
+        seeing = self._processor is not None
+        return {"small": small, "context": self._context, "device": self._device, "quantisation": self._dtype, "sees": seeing}
 
     def count(self, messages: list[Message], cancel: CancelToken, adapter: str = "") -> int:  # noqa: ARG002
         return len(self._encode(messages, adapter)["input_ids"][0])
@@ -98,8 +110,9 @@ class TorchModel:
         if len(ids) >= self._context:
             raise too_long(self._name, len(ids), self._context)
         chosen = self._how(sampling, len(ids))
-        if "prompt_lookup_num_tokens" in chosen:
-            # generate() would read the whole prompt once more, behind what the cache holds already.
+        if "prompt_lookup_num_tokens" in chosen or "pixel_values" in encoded:
+            # generate() would read the whole prompt once more, behind what the cache holds already. And two pictures
+            # are the same tokens.
             self._cache = None
         reused = self._switch(adapter, version, ids)
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=not special)
@@ -153,21 +166,19 @@ class TorchModel:
         template = None if self._tokenizer.chat_template else template_of(adapter)
         if not self._tokenizer.chat_template and not template:
             raise no_template(self._name)
-        if pictured(messages):
-            raise blind(self._name)
+        if pictured(messages) and self._processor is None:
+            raise eyeless(self._name, self._blind) if self._blind else blind(self._name)
         if tools and "tools" not in self._tokenizer.get_chat_template(template, tools=tools):
             raise no_tools(self._name)
         going_on = messages[-1]["role"] == "assistant"
-        encoded = self._tokenizer.apply_chat_template(
-            messages,
-            chat_template=template,
-            tools=tools,
-            add_generation_prompt=not going_on,
-            continue_final_message=going_on,
-            return_tensors="pt",
-            sanitize_control_tokens=True,
-        )
-        return encoded.to(self._device)
+        how: dict[str, Any] = {
+            "chat_template": template, "tools": tools, "add_generation_prompt": not going_on, "continue_final_message": going_on,
+            "return_tensors": "pt", "sanitize_control_tokens": True,
+        }  # fmt: skip
+        if self._processor is None:
+            return self._tokenizer.apply_chat_template(messages, **how).to(self._device)
+        encoded = self._processor.apply_chat_template([opened(message) for message in messages], tokenize=True, return_dict=True, **how)
+        return encoded.to(self._device, self._model.dtype)
 
     def _switch(self, adapter: str, version: str, ids: list[int]) -> int:
         """Activate the adapter and keep of the KV cache what this prompt shares with the last; returns its tokens."""

@@ -47,11 +47,14 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
 
     ``dtype`` is a torch dtype's name, such as ``float32``; ``None`` keeps the one in the files. With ``adapter`` the
     model is a ``PeftModel`` whose adapter is called ``default`` and is frozen. The pad token differs from the stop
-    token. Raises ``ModelError``.
+    token. Raises ``ModelError``, for a model that sees too (``engine.models.sight`` loads it).
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    from engine.models.sight import refuse_to_train
+
+    refuse_to_train(folder)
     check_folder(folder)
     tokenizer = load_tokenizer(folder)
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ModelError, NotFound, Repair
 from engine.models import tensors
 from engine.models.gguf_header import Header, read_header
+from engine.models.sight import sees, without_eyes
 from engine.store.models import ModelRecord
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ TOKENIZERS = (
     "spm.model",
     "tokenizer_config.json",
 )
-EYES = ("preprocessor_config.json", "processor_config.json", "feature_extractor_config.json")
+SENSES = ("preprocessor_config.json", "processor_config.json", "feature_extractor_config.json")
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
@@ -63,12 +64,16 @@ def from_folder(path: Path, name: str, source: str, revision: str = "") -> Model
         raise ModelError(f"{path} has {what}.", "Bittern loads safetensors alone: pickles can run code. Convert them where they come from.")
     config = _json(path / "config.json")
     tensors.check_folder(path)
-    if not any((path / file).is_file() for file in (*TOKENIZERS, *EYES)) and not list(path.glob("*.tiktoken")):
+    if not any((path / file).is_file() for file in (*TOKENIZERS, *SENSES)) and not list(path.glob("*.tiktoken")):
         raise ModelError(f"{path} has no tokenizer.", "Put tokenizer.json (or tokenizer.model, vocab.txt) of the model beside its weights.")
     facts: dict[str, Any] = {"architecture": (config.get("architectures") or ["unknown"])[0]}
     for key in ("max_position_embeddings", "n_positions"):
-        if key in config:
-            facts["context"] = config[key]
+        for part in (config.get("text_config") or {}, config):
+            if key in part:
+                facts["context"] = part[key]
+    if sees(config):
+        missing = without_eyes(path)
+        facts["sees"] = f"no: {missing}" if missing else "pictures"
     if labels := config.get("id2label"):
         facts["labels"] = len(labels)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -132,7 +137,7 @@ def _kind(path: Path, config: dict[str, Any]) -> str:
         return "classifier"
     if (path / "modules.json").is_file():
         return "encoder"
-    return "chat" if "CausalLM" in architecture or "LMHead" in architecture else "encoder"
+    return "chat" if "CausalLM" in architecture or "LMHead" in architecture or sees(config) else "encoder"
 
 
 def base_of(workspace: Workspace, path: Path) -> ModelRecord:
