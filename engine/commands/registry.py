@@ -85,6 +85,10 @@ VERBS: dict[str, str] = {
     "servers": "engine.commands.serve:Servers",
     # training and evaluation
     "train": "engine.commands.training:Train",
+    "capsule": "engine.commands.capsules:WriteCapsule",
+    "replay-run": "engine.commands.capsules:ReplayRun",
+    "checkpoints": "engine.commands.checkpoints:Checkpoints",
+    "scrub": "engine.commands.checkpoints:Scrub",
     "sweep": "engine.commands.sweep:Sweep",
     "preflight": "engine.commands.preflight:Preflight",
     "checkpoint": "engine.commands.steering:Checkpoint",

@@ -58,6 +58,7 @@ class Train(Work):
     eval_steps: int | None = Field(None, ge=1, description="Steps between measures of the held-out loss")
     save_steps: int | None = Field(None, ge=1, description="Steps between checkpoints; left open, one about every 45 seconds")
     patience: int | None = Field(None, ge=1, description="Stop after so many measures without gain, and keep the best")
+    keep_checkpoints: int = Field(0, ge=0, le=1000, description="Keep so many checkpoints when it is done, for `scrub`")
     samples: int = Field(0, ge=0, le=20, description="Answer so many held-out prompts at each measure, to be read in the log (sft)")
     name: str = Field("", description="What the trained model is called (BASE-DATASET)")
     allow: list[Literal["stop", "truncated", "empty", "leak"]] = Field([], description="Gates that may be red: stop,truncated,empty,leak")
@@ -100,7 +101,7 @@ class Train(Work):
             "batch_size": self.batch_size, "grad_accumulation": self.grad_accumulation, "max_length": self.max_length,
             "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "seed": self.seed,
             "split": self.split, "eval_rows": self.eval_rows, "eval_steps": self.eval_steps, "save_steps": self.save_steps,
-            "patience": self.patience, "samples": self.samples if RECIPES[self.recipe].writes else 0,
+            "patience": self.patience, "keep_checkpoints": self.keep_checkpoints, "samples": self.samples if RECIPES[self.recipe].writes else 0,
         }  # fmt: skip
         given = {name: value for name, value in asked.items() if value is not None}
         values = {**RECIPES[self.recipe].defaults, **preset(self.preset, self.recipe), **given}
@@ -117,7 +118,8 @@ class Train(Work):
             return gates.keep(job, spec, prepared, self.allow)
 
         result = fine_tune(job, self.spec(job.workspace.datasets.get(self.on)), gate)
-        clean(job)
+        if not self.keep_checkpoints:
+            clean(job)
         return replace(result, data={**result.data, **gates.kept(job)})
 
 

@@ -126,7 +126,8 @@ class History(Now):
 class Replay(Work):
     """Make a dataset again from its source, step by step, and check that every row comes out the same.
 
-    A version whose rows are no longer on the disk gets them back.
+    A version whose rows are no longer on the disk gets them back. Given the number of a training, or the file of its
+    capsule, it runs that again instead (`replay-run`).
     """
 
     verb = "replay"
@@ -134,13 +135,18 @@ class Replay(Work):
     slot = "io"
     words = ("dataset",)
     completes = {"dataset": "datasets"}
-    examples = ("replay tickets", "replay tickets --to 2")
+    examples = ("replay tickets", "replay tickets --to 2", "replay 3")
 
-    dataset: str = Field(description="Which dataset")
+    dataset: str = Field(description="Which dataset; or the number of a training, or a capsule's file")
     to: int = Field(0, ge=0, description="This version, by its number in `history`; the current one otherwise")
 
-    def prepare(self, desk: Desk) -> Replay:
+    def prepare(self, desk: Desk) -> Work:
         from engine.data import versions
+
+        if desk.workspace.datasets.find(self.dataset) is None and (self.dataset.isdigit() or self.dataset.endswith(".json")):
+            from engine.commands.capsules import ReplayRun
+
+            return ReplayRun(run=self.dataset).prepare(desk)
 
         record = desk.workspace.datasets.get(self.dataset)
         desk.workspace.versions.begin(record)

@@ -206,7 +206,7 @@ def arguments(spec: TrainSpec, how: Recipe, rows: int, root: Path, *, resumed: b
         eval_on_start=not resumed,
         save_strategy="steps",
         save_steps=spec.save_steps or NEVER,
-        save_total_limit=2,
+        save_total_limit=max(2, spec.keep_checkpoints),
         include_num_input_tokens_seen="non_padding",
         remove_unused_columns=False,
         use_cpu=torch_device() == "cpu",

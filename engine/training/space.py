@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from engine.errors import WordsError, did_you_mean
 from engine.training.spec import TrainSpec
 
-FIXED = ("recipe", "base", "dataset", "name", "split", "held_out", "eval_rows", "samples", "patience")
+FIXED = ("recipe", "base", "dataset", "name", "split", "held_out", "eval_rows", "samples", "patience", "keep_checkpoints")
 """Settings that every trial shares, or their held-out losses could not be compared."""
 WIDE = 10.0
 """A range whose end is at least so many times its beginning is drawn from by its logarithm."""

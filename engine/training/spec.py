@@ -44,6 +44,7 @@ class TrainSpec(BaseModel):
     patience: int | None = Field(None, ge=1, description="Measures of the held-out loss without gain that end the training; the best is kept")
     samples: int = Field(0, ge=0, description="Held-out prompts that are answered at each measure")
     eval_batch_size: int | None = Field(None, ge=1, description="Held-out rows in one forward pass; as many as are trained on, at least 8")
+    keep_checkpoints: int = Field(0, ge=0, description="Checkpoints that are kept, after the training too; 0 keeps what it needs")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
     @property

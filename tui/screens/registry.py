@@ -20,6 +20,7 @@ SCREENS: dict[str, str] = {
     "stats": "tui.screens.stats:StatsScreen",
     "check": "tui.screens.quality:QualityScreen",
     "tokens": "tui.screens.tokens:TokensScreen",
+    "scrub": "tui.screens.scrub:ScrubScreen",
     "mask": "tui.screens.mask:MaskScreen",
     "versus": "tui.screens.versus:VersusScreen",
     "runs": "tui.screens.runs:RunsScreen",
