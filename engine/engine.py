@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from engine.data.query import Query
     from engine.data.shown import Shown
     from engine.data.view import View
+    from engine.inference.asked import Heads
     from engine.inference.pool import ModelPool
     from engine.search.reader import Reader
     from engine.store.datasets import DatasetRecord
@@ -284,6 +285,12 @@ class Engine:
 
         return Reader(self.workspace, hosted=self._warm)
 
+    @cached_property
+    def heads(self) -> Heads:
+        from engine.inference.asked import Heads
+
+        return Heads(self.workspace, hosted=self._warm)
+
     def close(self, wait: float = 30.0) -> None:
         """Pause what this process runs, each job at a checkpoint, and free everything."""
         for token in list(self._calls.values()):
@@ -294,8 +301,9 @@ class Engine:
         for thread in self._threads:
             thread.join(CALL_GRACE)
         self.queue.close(wait)
-        if "reader" in self.__dict__:
-            self.reader.close()
+        for warm in ("reader", "heads"):
+            if warm in self.__dict__:
+                getattr(self, warm).close()
         if pool := sys.modules.get("engine.inference.pool"):  # a job may have made it
             pool.close_pool(self.workspace)
         self.workspace.close()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.events import Event
+    from engine.inference.asked import Heads
     from engine.inference.pool import ModelPool
     from engine.jobs.context import CancelToken, JobContext
     from engine.jobs.queue import JobQueue
@@ -33,6 +34,9 @@ class Warm(Protocol):
 
     @property
     def reader(self) -> Reader: ...
+
+    @property
+    def heads(self) -> Heads: ...
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class Desk:
     @property
     def reader(self) -> Reader:
         return self.warm.reader
+
+    @property
+    def heads(self) -> Heads:
+        return self.warm.heads
 
 
 class Command(BaseModel):

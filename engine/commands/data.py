@@ -27,7 +27,8 @@ class Add(Work):
     metadata.jsonl or its folders. What is broken is refused with its place and a way out.
 
     A source without a test split gets one, seeded. The same source again replaces the dataset by its new version.
-    What the rows are for (conversation, instruction, classification, text) is recognised; name columns to correct it.
+    What the rows are for (conversation, instruction, classification, tagging, multilabel, regression,
+    text) is recognised; name columns to correct it.
     """
 
     verb = "add"
@@ -46,6 +47,11 @@ class Add(Work):
     label: str = Field("", description="The column that holds the label")
     prompt: str = Field("", description="The column that holds the instruction or question")
     completion: str = Field("", description="The column that holds the answer")
+    second: str = Field("", description="The column of a second text that is judged together with --text")
+    tokens: str = Field("", description="The column that holds a list of words, each with a tag")
+    tags: str = Field("", description="The column that holds the list of tags, one for each word")
+    labels: str = Field("", description="The column that holds a list of labels, any number for a row")
+    score: str = Field("", description="The column that holds the number to predict")
     test: float = Field(0.1, ge=0, lt=1, description="Part of the rows set aside for testing where the source has one split only; 0 for none")
     seed: int = Field(42, ge=0, description="Which rows those are")
     rows: int = Field(0, ge=0, description="Take only the first rows, as a stream: for what is larger than the disk; 0 for all")
@@ -120,7 +126,11 @@ class Add(Work):
     def _options(self) -> Options:
         from engine.data.options import Options
 
-        columns = {role: column for role in ("text", "label", "prompt", "completion") if (column := getattr(self, role))}
+        columns = {
+            role: column
+            for role in ("text", "second", "label", "prompt", "completion", "tokens", "tags", "labels", "score")
+            if (column := getattr(self, role))
+        }
         same = {name: getattr(self, name) for name in Options.__dataclass_fields__ if name != "columns"}
         return Options(columns=columns, **same)
 

@@ -45,7 +45,7 @@ class Mask(Work):
 
     def prepare(self, desk: Desk) -> Mask:
         base, record = desk.workspace.models.get(self.model), desk.workspace.datasets.get(self.dataset)
-        if base.kind in ("encoder", "classifier", "tokenizer"):
+        if base.kind in ("encoder", "classifier", "multilabel", "regressor", "tagger", "tokenizer"):
             raise ModelError(f"“{base.name}” is {base.kind}: it writes no answer whose tokens could carry loss.", "Name a chat model.")
         if record.shape not in RECIPES["sft"].shapes:
             raise DataError(

@@ -96,6 +96,7 @@ VERBS: dict[str, str] = {
     "mask": "engine.commands.masking:Mask",
     "evaluate": "engine.commands.evaluation:Evaluate",
     "runs": "engine.commands.evaluation:Runs",
+    "predict": "engine.commands.predict:Predict",
     "compare": "engine.commands.compare:Compare",
     "worst": "engine.commands.worst:Worst",
     "nearest": "engine.commands.worst:Nearest",

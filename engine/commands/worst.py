@@ -34,7 +34,8 @@ class Worst(Now):
 
     name: str = Field(description="A run's number, or a model's name for its latest run")
     order: Order = Field(
-        "auto", description="wrong: sure and wrong; unsure: right, but barely; chrf: far from the right answer; loss: surprised by it"
+        "auto",
+        description="wrong: sure and wrong; unsure: right, but barely; error: far from the right number; chrf: far from the right answer; loss: surprised by it",
     )
     count: int = Field(20, ge=1, le=1000, description="How many rows")
 
@@ -124,7 +125,7 @@ def learned_from(workspace: Workspace, run: RunRecord) -> tuple[DatasetRecord, s
 
 def row_data(item: Found) -> dict[str, Any]:
     row = item.row
-    kept = ("row", "address", "prompt", "reference", "prediction", "correct", "probability", "label", "chrf")
+    kept = ("row", "address", "prompt", "reference", "prediction", "correct", "probability", "label", "chrf", "error")
     return {**{name: row[name] for name in kept if name in row}, "why": item.why, "score": item.score}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from engine.data import marked
 from engine.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -14,7 +15,14 @@ LABELLED = ("classification", "image", "audio")
 """Shapes whose label says how a test split is drawn."""
 LONG = 12.0
 """Characters on average: a column of shorter values is taken for text only by its name, or beside a label."""
-HOLDS = {"text": "plain text", "image": "pictures", "audio": "sounds"}
+HOLDS = {
+    "text": "plain text",
+    "tagging": "tagged words",
+    "multilabel": "texts with labels",
+    "regression": "texts with numbers",
+    "image": "pictures",
+    "audio": "sounds",
+}
 MESSAGES = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
 PROMPT = ("instruction", "prompt", "question", "query", "request")
 INPUT = ("input", "context", "inputs")
@@ -49,13 +57,20 @@ def recognise(features: dict[str, str], sample: list[dict[str, Any]]) -> tuple[s
     for column in _named(features, MESSAGES):
         if any(_messages(row.get(column)) for row in sample):
             return "conversation", {"messages": column}
+    if found := marked.tagged(features, sample):
+        return found
     prompt = next((c for c in _named(features, PROMPT) if _speaks(c, features, sample)), None)
     completion = next((c for c in _named(features, COMPLETION) if c != prompt and _speaks(c, features, sample)), None)
     if prompt and completion:
         extra = next((c for c in _named(features, INPUT) if c not in (prompt, completion) and _is_text(features[c])), None)
         return "instruction", {"prompt": prompt, **({"input": extra} if extra else {}), "completion": completion}
-    label = next((c for c in _named(features, LABEL) if _is_label(features[c])), None) or _label_by_values(features, sample)
+    label = next((c for c in _named(features, LABEL) if _is_label(features[c])), None)
+    if not label and (found := marked.judged(features, _text_column(features, sample, least=0) or "")):
+        return found
+    label = label or _label_by_values(features, sample)
     text = _text_column({c: kind for c, kind in features.items() if c != label}, sample, least=0 if label else LONG)
+    if label and (both := marked.two_texts(features)):
+        return "classification", {"text": both[0], "second": both[1], "label": label}
     if label and text:
         return "classification", {"text": text, "label": label}
     text = text or _text_column(features, sample)
@@ -74,6 +89,8 @@ def corrected(features: dict[str, str], sample: list[dict[str, Any]], given: dic
     shape, columns = recognise(features, sample)
     if not given:
         return shape, columns
+    if given.keys() & set(marked.ROLES) and not given.keys() & {"anchor", "positive"}:
+        return marked.corrected(features, columns, given, _text_column(features, sample, least=0) or "")
     if "prompt" in given or "completion" in given:
         roles = {**(columns if shape == "instruction" else {}), **{r: c for r, c in given.items() if r in ("prompt", "completion")}}
         if not {"prompt", "completion"} <= set(roles):
@@ -85,7 +102,10 @@ def corrected(features: dict[str, str], sample: list[dict[str, Any]], given: dic
         text = given.get("text") or _text_column({c: kind for c, kind in features.items() if c != given["label"]}, sample, least=0)
         if not text:
             raise DataError("There is no column of text to go with the label.", f"Name one with --text. The columns are: {', '.join(features)}.")
-        return "classification", {"text": text, "label": given["label"]}
+        second = given.get("second") or marked.partner(features, text)
+        return "classification", {"text": text, **({"second": second} if second else {}), "label": given["label"]}
+    if "text" not in given:
+        raise DataError("A second text needs a first one.", f"Name it with --text. The columns are: {', '.join(features)}.")
     label = columns.get("label") or next((c for c in _named(features, LABEL) if _is_label(features[c])), given["text"])
     if label != given["text"]:
         return "classification", {"text": given["text"], "label": label}
@@ -102,7 +122,7 @@ def as_messages(record: DatasetRecord, row: dict[str, Any]) -> list[dict[str, st
         answer = row.get(columns["completion"])
         return _finished(opening + (_messages(answer) or [{"role": "assistant", "content": _text(answer)}]), record)
     if record.shape == "classification":
-        chat = [{"role": "user", "content": _text(row.get(columns["text"]))}, {"role": "assistant", "content": _text(row.get(columns["label"]))}]
+        chat = [{"role": "user", "content": as_text(record, row)}, {"role": "assistant", "content": _text(row.get(columns["label"]))}]
         return _finished(chat, record)
     raise DataError(
         f"{record.name} holds {HOLDS.get(record.shape, 'a table')}: there is no answer in a row to learn.",
@@ -115,6 +135,8 @@ def as_text(record: DatasetRecord, row: dict[str, Any], columns: list[str] | Non
     if columns:
         return "\n".join(part for part in (_text(row.get(column)) for column in columns) if part)
     roles = record.columns
+    if record.shape in marked.SHAPES or "second" in roles:
+        return marked.as_text(record, row)
     if record.shape in ("text", "classification"):
         return _text(row.get(roles["text"]))
     if record.shape == "instruction":
@@ -191,7 +213,7 @@ def _is_text(kind: str) -> bool:
 
 
 def _is_label(kind: str) -> bool:
-    return kind in ("string", "bool") or "int" in kind
+    return kind in ("string", "bool") or ("int" in kind and not kind.startswith("list"))
 
 
 def _label_by_values(features: dict[str, str], sample: list[dict[str, Any]]) -> str | None:

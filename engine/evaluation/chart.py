@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Loss": {"loss": "training loss", "eval_loss": "held-out loss"}, "Learning rate": {"learning_rate": "learning rate"},
-    "Held-out accuracy": {"eval_accuracy": "held-out accuracy"}, "Gradient norm": {"grad_norm": "gradient norm"},
+    "Held-out accuracy": {"eval_accuracy": "held-out accuracy"},
+    "Held-out F1": {"eval_entity_f1": "entity F1", "eval_micro_f1": "micro F1"},
+    "Held-out rank correlation": {"eval_spearman": "Spearman's correlation"}, "Gradient norm": {"grad_norm": "gradient norm"},
 }  # fmt: skip
 """Charts by their title: the metrics that one holds, and what they are called."""
 INKS = ("#1f78b4", "#d95f02")

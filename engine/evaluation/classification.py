@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.devices import torch_device
+from engine.data.marked import texts_of
 from engine.evaluation import labels
 from engine.evaluation.tasks import both
-from engine.models.load import cannot_load
+from engine.inference.heads import Head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,37 +35,26 @@ class Classification:
 
     def __init__(self, folder: Path, record: DatasetRecord) -> None:
         """Raises ``ModelError``."""
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-        self._text, self._label = record.columns["text"], record.columns["label"]
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise cannot_load(folder, error) from error
-        self._model = model.eval().to(torch_device())
-        self._names = {int(number): str(name) for number, name in sorted(model.config.id2label.items())}
+        self._record, self._label = record, record.columns["label"]
+        self._head = Head(folder, "classifier")
 
     def usable(self, row: dict[str, Any]) -> bool:
-        return row.get(self._label) not in (None, "") and bool(str(row.get(self._text) or "").strip())
+        return row.get(self._label) not in (None, "") and texts_of(self._record, row) is not None
 
     def length(self, row: dict[str, Any]) -> int:
-        return len(str(row[self._text]))
+        return sum(map(len, texts_of(self._record, row) or ()))
 
     def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> list[dict[str, Any]]:  # noqa: ARG002
-        import torch
-
-        longest = min(self._tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", 512), 512)
-        texts = [str(row[self._text]) for row in rows]
-        batch = self._tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt").to(self._model.device)
-        with torch.inference_mode():
-            shares = self._model(**batch).logits.float().softmax(-1)  # (rows, labels)
+        texts = [texts_of(self._record, row) or ("",) for row in rows]
+        shares = self._head.figures(texts)  # (rows, labels)
         best = shares.max(-1)
         found = []
-        for row, text, number, share in zip(rows, texts, best.indices.tolist(), best.values.tolist(), strict=True):
-            said, reference = self._names[number], str(row[self._label])
-            found.append({"prompt": text, "reference": reference, "prediction": said, "correct": said == reference, "probability": round(share, 5)})
-        if len(self._names) <= MOST:
+        for row, of_row, number, share in zip(rows, texts, best.indices.tolist(), best.values.tolist(), strict=True):
+            said, reference = self._head.names[number], str(row[self._label])
+            found.append({
+                "prompt": "\n".join(of_row), "reference": reference, "prediction": said, "correct": said == reference, "probability": round(share, 5),
+            })  # fmt: skip
+        if len(self._head.names) <= MOST:
             for kept, of_row in zip(found, shares.tolist(), strict=True):
                 kept["shares"] = [round(share, 6) for share in of_row]
         return found
@@ -77,5 +66,5 @@ class Classification:
         found = labels.labelled([row["prediction"] for row in predictions], meant)
         if all("shares" in row for row in predictions):
             shares = np.array([row["shares"] for row in predictions])
-            found = both(found, labels.ranked(shares, meant, list(self._names.values())))
+            found = both(found, labels.ranked(shares, meant, self._head.names))
         return found

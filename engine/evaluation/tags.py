@@ -7,33 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.data.tags import entities
 from engine.evaluation.intervals import Interval, bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-Entity = tuple[str, int, int]
-"""Type, first word, last word."""
-
-
-def entities(tags: Sequence[str], *, strict: bool = False) -> set[Entity]:
-    """The entities that IOB2 tags (``B-PER``, ``I-PER``, ``O``) spell.
-
-    As conlleval and seqeval's default mode read them, an ``I-`` that follows no tag of its type begins an entity; with
-    ``strict`` (seqeval's strict mode, IOB2) it is none, nor is what follows it up to the next ``B-``.
-    """
-    found: set[Entity] = set()
-    kind, start = "", 0
-    for at, tag in enumerate([*tags, "O"]):
-        place, _, name = tag.partition("-")
-        name = name or "_"
-        goes_on = place == "I" and name == kind
-        if kind and not goes_on:
-            found.add((kind, start, at - 1))
-            kind = ""
-        if place == "B" or (place == "I" and not goes_on and not strict):
-            kind, start = name, at
-    return found
 
 
 def counts(prediction: Sequence[str], reference: Sequence[str], *, strict: bool = False) -> tuple[int, int, int]:

@@ -67,10 +67,17 @@ def shaped(*shapes: str) -> Callable[[DatasetRecord], bool]:
     return lambda dataset: dataset.shape in shapes
 
 
+def _scored(dataset: DatasetRecord) -> bool:
+    return dataset.shape in ("regression", "pair") and "score" in dataset.columns
+
+
 _ANSWERED = shaped("conversation", "instruction", "classification")
 _ANSWER = "messages, a prompt and a completion, or a text and a label"
 TASKS: dict[TaskName, Kind] = {
     "classification": Kind("engine.evaluation.classification", ("classifier",), shaped("classification"), "a text and a label"),
+    "tagging": Kind("engine.evaluation.tagging", ("tagger",), shaped("tagging"), "a list of words and a list of tags"),
+    "multilabel": Kind("engine.evaluation.labelsets", ("multilabel",), shaped("multilabel"), "a text and a list of labels"),
+    "regression": Kind("engine.evaluation.numbers", ("regressor",), _scored, "a text, or two, and a column of numbers"),
     "generation": Kind("engine.evaluation.answers", ("chat", "adapter"), _ANSWERED, _ANSWER),
     "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter"), _ANSWERED, _ANSWER),
 }

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from engine.evaluation.rowwise import Row
 
-Order = Literal["auto", "wrong", "unsure", "chrf", "loss"]
+Order = Literal["auto", "wrong", "unsure", "error", "chrf", "loss"]
 WHY = {
-    "wrong": "sure, and wrong", "unsure": "right, but barely", "chrf": "far from the right answer", "loss": "the right answer surprised it most",
+    "wrong": "sure, and wrong", "unsure": "right, but barely", "error": "far from the right number", "chrf": "far from the right answer", "loss": "the right answer surprised it most",
 }  # fmt: skip
 
 
@@ -32,12 +32,13 @@ def orders(rows: Sequence[Row]) -> list[str]:
     """The ways in which these rows can be put in order, the one that says most first."""
     first = rows[0]
     found = ["wrong", "unsure"] if "probability" in first else []
+    found += ["error"] if "error" in first else []
     return found + (["chrf"] if "chrf" in first else []) + (["loss"] if "nll" in first else [])
 
 
 def worst(rows: Sequence[Row], count: int, order: Order = "auto") -> list[Worst]:
     """At most ``count`` rows, the worst first. ``auto``: of labels, what it was surest of and wrong, and, with the room
-    that is left, what it had right by the smallest probability; of answers the lowest chrF; else the highest loss.
+    that is left, what it had right by the smallest probability; of numbers the largest error; of answers the lowest chrF; else the highest loss.
 
     Raises ``DataError`` for an order that the rows have no figure for.
     """
@@ -55,6 +56,8 @@ def _ordered(rows: Sequence[Row], order: str) -> list[Worst]:
         sign = -1 if order == "wrong" else 1
         chosen = [Worst(row, order, float(row["probability"])) for row in rows if bool(row["correct"]) == (order == "unsure")]
         return sorted(chosen, key=lambda item: (sign * item.score, item.row["row"]))
+    if order == "error":
+        return sorted((Worst(row, order, abs(float(row["error"]))) for row in rows), key=lambda item: (-item.score, item.row["row"]))
     if order == "chrf":
         return sorted((Worst(row, order, float(row["chrf"])) for row in rows), key=lambda item: (item.score, item.row["row"]))
     return sorted((Worst(row, order, _bits(row)) for row in rows), key=lambda item: (-item.score, item.row["row"]))

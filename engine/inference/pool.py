@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from engine.devices import memory
 from engine.errors import ModelError, NotFound
 from engine.inference.fastest import applied, fastest
+from engine.inference.heads import KINDS as HEADS
 from engine.inference.held import Choice, Held, Locks, expected
 from engine.inference.hosted import Hosted, Tuned
 from engine.inference.protocol import SMALL
@@ -126,7 +127,7 @@ class ModelPool:
                 f"“{record.name}” is an {record.kind}: it can't chat."
                 if record.kind == "encoder"
                 else f"“{record.name}” is a {record.kind}: it can't chat.",
-                "Choose a chat model: `models` lists them.",
+                f"Ask it about a text: predict {record.name} TEXT" if record.kind in HEADS else "Choose a chat model: `models` lists them.",
             )
         return record
 

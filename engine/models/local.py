@@ -133,8 +133,10 @@ def _only_gguf(path: Path, name: str, source: str, revision: str) -> ModelRecord
 
 def _kind(path: Path, config: dict[str, Any]) -> str:
     architecture = " ".join(config.get("architectures") or [])
+    if "TokenClassification" in architecture:
+        return "tagger"
     if "SequenceClassification" in architecture:
-        return "classifier"
+        return {"multi_label_classification": "multilabel", "regression": "regressor"}.get(str(config.get("problem_type")), "classifier")
     if (path / "modules.json").is_file():
         return "encoder"
     return "chat" if "CausalLM" in architecture or "LMHead" in architecture or sees(config) else "encoder"

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Pad:
-    """Pads on the right. ``labels`` that are lists are padded with ``IGNORED``; single labels are stacked.
+    """Pads on the right. ``labels`` that are lists of token numbers are padded with ``IGNORED``; single labels, numbers
+    and lists of numbers (as many in each row) are stacked.
 
-    A batch has ``input_ids`` and ``attention_mask`` of shape (rows, longest), int64, and ``labels`` of shape
-    (rows, longest) or (rows,).
+    A batch has ``input_ids`` and ``attention_mask`` of shape (rows, longest), int64, ``token_type_ids`` where the rows have
+    them, and ``labels`` of shape (rows, longest) or (rows,), int64; of numbers (rows,) or (rows, labels), float32.
     """
 
     def __init__(self, pad_token_id: int) -> None:
@@ -30,10 +31,18 @@ class Pad:
             length = len(row["input_ids"])
             ids[at, :length] = torch.tensor(row["input_ids"])
             mask[at, :length] = 1
-        return {"input_ids": ids, "attention_mask": mask, "labels": self._labels(rows, longest)}
+        batch = {"input_ids": ids, "attention_mask": mask, "labels": self._labels(rows, longest)}
+        if "token_type_ids" in rows[0]:
+            batch["token_type_ids"] = torch.zeros((len(rows), longest), dtype=torch.long)
+            for at, row in enumerate(rows):
+                batch["token_type_ids"][at, : len(row["token_type_ids"])] = torch.tensor(row["token_type_ids"])
+        return batch
 
     def _labels(self, rows: Sequence[dict[str, Any]], longest: int) -> torch.Tensor:
-        if isinstance(rows[0]["labels"], int):
+        first = rows[0]["labels"]
+        if isinstance(first, float) or (isinstance(first, list) and first and isinstance(first[0], float)):
+            return torch.tensor([row["labels"] for row in rows], dtype=torch.float32)
+        if isinstance(first, int):
             return torch.tensor([row["labels"] for row in rows], dtype=torch.long)
         labels = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
         for at, row in enumerate(rows):

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from engine.training.rows import Prepared
     from engine.training.spec import TrainSpec
 
+MEASURES = {
+    "eval_loss": "held-out loss", "eval_accuracy": "held-out accuracy", "eval_entity_f1": "held-out entity F1", "eval_tag_accuracy": "held-out right tags",
+    "eval_micro_f1": "held-out micro F1", "eval_subset_accuracy": "held-out rows all right", "eval_spearman": "held-out rank correlation",
+    "eval_mae": "held-out mean error",
+}  # fmt: skip
+"""What is measured on the held-out rows before and after, by the Trainer's names."""
+
 
 def put_in_place(
     job: JobContext, spec: TrainSpec, how: Recipe, prepared: Prepared, write: Callable[[Path], object], state: Any, seconds: float,
@@ -59,11 +66,9 @@ def put_in_place(
 def tell(spec: TrainSpec, record: ModelRecord, state: Any, seconds: float) -> Result:
     """The result that every face shows."""
     history = state.log_history
-    measures = [name for name in ("eval_loss", "eval_accuracy") if any(name in entry for entry in history)]
-    pairs = {name: first_and_last(history, name) for name in measures}
-    words = {"eval_loss": "held-out loss", "eval_accuracy": "held-out accuracy"}
-    said = ", ".join(f"{words[name]} {_figure(before)} → {_figure(after)}" for name, (before, after) in pairs.items())
-    table = Table(["measure", "before", "after"], [[words[name], _figure(before), _figure(after)] for name, (before, after) in pairs.items()])
+    pairs = {name: first_and_last(history, name) for name in MEASURES if any(name in entry for entry in history)}
+    said = ", ".join(f"{MEASURES[name]} {_figure(before)} → {_figure(after)}" for name, (before, after) in pairs.items())
+    table = Table(["measure", "before", "after"], [[MEASURES[name], _figure(before), _figure(after)] for name, (before, after) in pairs.items()])
     data = {
         "model": record.name, "kind": record.kind, "base": spec.base, "dataset": spec.dataset, "recipe": spec.recipe, "steps": state.global_step,
         "rows": record.facts["rows"], "seconds": round(seconds, 1),

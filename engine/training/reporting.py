@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from engine.training import checkpoints
+from engine.training.outcome import MEASURES
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 45.0
 """At most so much work is lost to a kill when ``save_steps`` was left open."""
 
-SHOWN = {"loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate", "eval_loss": "eval_loss", "eval_accuracy": "eval_accuracy"}
+SHOWN = {name: name for name in ("loss", "grad_norm", "learning_rate", *MEASURES)}
 """The Trainer's figures that become metrics."""
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RecipeName = Literal["sft", "classify"]
+RecipeName = Literal["sft", "classify", "tag", "multilabel", "regress"]
 Method = Literal["lora", "full"]
 Scheduler = Literal["linear", "cosine", "constant_with_warmup"]
 

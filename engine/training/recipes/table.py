@@ -53,6 +53,42 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         },
         roles=("text", "label"),
     ),
+    "tag": RecipeFacts(
+        where="engine.training.recipes.tag:Tag",
+        says="a tag for each word",
+        kinds=("encoder", "tagger", "classifier"),
+        shapes=("tagging",),
+        needs="A tagger needs a column with a list of words and one with a list of tags (--tokens, --tags).",
+        defaults={
+            "learning_rate": 2e-4, "batch_size": 16, "max_length": 128, "epochs": 5.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "eval_rows": 256,
+        },
+        roles=("tokens", "tags"),
+    ),
+    "multilabel": RecipeFacts(
+        where="engine.training.recipes.multilabel:Multilabel",
+        says="any number of labels for each text",
+        kinds=("encoder", "classifier", "multilabel"),
+        shapes=("multilabel",),
+        needs="It needs a text and a column with a list of labels (--text, --labels).",
+        defaults={
+            "learning_rate": 5e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "eval_rows": 256,
+        },
+        roles=("text", "labels"),
+    ),
+    "regress": RecipeFacts(
+        where="engine.training.recipes.regress:Regress",
+        says="a number for each text, or for two texts together",
+        kinds=("encoder", "classifier", "regressor"),
+        shapes=("regression", "pair"),
+        needs="A regressor needs a text, or two, and a column of numbers (--text, --second, --score).",
+        defaults={
+            "learning_rate": 2e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "eval_rows": 256,
+        },
+        roles=("score",),
+    ),
 }  # fmt: skip
 """In the order in which they are tried for a model and a dataset."""
 
