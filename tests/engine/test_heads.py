@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,45 +15,15 @@ from engine.engine import Engine
 from engine.errors import DataError, ModelError
 from engine.store.datasets import DatasetRecord
 from tests.fakes.follow import finish
+from tests.fakes.marked import labelled_rows, scored_rows, tagged_rows
 from tests.fakes.tiny import bert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COLOURS = ("heron", "reed", "pond")
-"""Words that the tiny BERT has as pieces of their own."""
 
-
-def tagged_rows(count: int) -> list[dict[str, Any]]:
-    draw = random.Random(3)
-    tags = {"heron": "B-bird", "pond": "I-bird", "reed": "B-plant"}
-    rows = []
-    for number in range(count):
-        pieces = [draw.choice((["heron"], ["heron", "pond"], ["reed"], ["a", "b"], ["see"])) for _ in range(draw.randint(2, 4))]
-        words = [f"n{number}", *(word for piece in pieces for word in piece)]
-        rows.append({"id": str(number), "tokens": words, "ner_tags": [tags.get(word, "O") for word in words]})
-    return rows
-
-
-def labelled_rows(count: int) -> list[dict[str, Any]]:
-    return [
-        {"text": " ".join([str(number % 8), *present]), "labels": [word.upper() for word in present if word != "pond"]}
-        for number in range(count)
-        for present in [[word for place, word in enumerate(COLOURS) if (number >> place) & 1]]
-    ]
-
-
-def scored_rows(count: int) -> list[dict[str, Any]]:
-    draw = random.Random(5)
-    rows = []
-    for number in range(count):
-        first, second = draw.choice(COLOURS[:2]), draw.choice(COLOURS[:2])
-        rows.append({"premise": f"{first} {number}", "hypothesis": f"{number % 7} {second}", "score": 900.0 + 200.0 * (first == "heron")})
-    return rows
-
-
-def write(file: Path, rows: list[dict[str, Any]]) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+def write(file: Path, rows: str) -> Path:
+    file.write_text(rows, "utf-8")
     return file
 
 
@@ -67,8 +36,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     root = tmp_path_factory.mktemp("heads")
     engine = Engine(root / "home", everything=True)
     lines = [f"pull {bert(root / 'bert')} --name enc"]
-    for name, rows in (("ner", tagged_rows(140)), ("topics", labelled_rows(140)), ("prices", scored_rows(140))):
-        lines.append(f"add {write(root / f'{name}.jsonl', rows)} --name {name} --test 0.2")
+    for name, rows in (("ner", tagged_rows), ("topics", labelled_rows), ("prices", scored_rows)):
+        lines.append(f"add {write(root / f'{name}.jsonl', rows(140))} --name {name} --test 0.2")
     lines += [
         f"train enc --on {on} --name {name} --learning-rate 0.004 --batch-size 16 --eval-rows 14 --eval-steps 24 --allow leak {more}"
         for on, name, more in (("ner", "tagger", "--epochs 6"), ("topics", "topical", "--epochs 14"), ("prices", "pricer", "--epochs 6 --patience 3"))
@@ -147,6 +116,8 @@ def test_a_tagger(trained: Engine) -> None:
     assert "entity F1" in trained.run(trained.parse("runs")).table.rows[0][5]
     kept = [json.loads(line) for line in Path(found["predictions"]).read_text("utf-8").splitlines()]
     assert len(kept) == 28 and all(len(row["tags"][0]) == len(row["prompt"].split()) for row in kept)
+    tried = run(trained, "preflight enc --on ner --recipe tag --allow leak")
+    assert tried["recipe"] == "tag" and tried["longest"] > 3 and not tried["red"]
     said = trained.run(trained.parse("predict tagger see the heron pond, b"))
     assert [(one["label"], one["text"], one["start"]) for one in said.data["entities"]] == [("bird", "heron pond", 8)]
     with pytest.raises(DataError, match="multilabel"):
@@ -186,7 +157,7 @@ def test_two_runs_are_held_against_each_other(trained: Engine) -> None:
 
 
 def test_what_a_recipe_can_not_learn_from_is_refused(trained: Engine, tmp_path: Path) -> None:
-    rows = [{"tokens": ["a"], "tags": ["O"]}] * 4
+    rows = '{"tokens": ["a"], "tags": ["O"]}\n' * 4
     run(trained, f"add {write(tmp_path / 'flat.jsonl', rows)} --name flat --test 0")
     trouble = finish(trained, trained.run(trained.parse("train enc --on flat --allow leak")).data["job"], state="failed")
     assert "1 different tags" in trouble.error["message"]

@@ -65,6 +65,7 @@ class Tag(Head):
                 tally.learnt += sum(label != IGNORED for label in labels)
                 encoded.append({"input_ids": ids, "labels": labels})
         told(job, tally, spec, what)
+        job.log(f"{what}: {tally.learnt:,} words in {tally.tokens:,} pieces; loss is taken on the first piece of each word.")
         return encoded, tally
 
     def reduce(self, logits: Any, labels: Any) -> Any:
