@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Add(Work):
     """Add a dataset: a file, a folder or a pattern of files, a database, pictures or sounds, or a dataset of the Hub.
 
-    CSV, TSV, JSON, JSON lines, Parquet, Arrow, text, Excel and SQLite, packed (.gz, .zst, .bz2, .xz, .zip) or not; how
+    CSV, TSV, JSON, JSON lines, Parquet, Arrow, text, Excel, SQLite and CoNLL, packed (.gz, .zst, .bz2, .xz, .zip) or not; how
     a file is written is found out and told. A folder of pictures or sounds takes its labels from metadata.csv,
     metadata.jsonl or its folders. What is broken is refused with its place and a way out.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.data import arrowfile, check, csvfile, encoding, jsonfile, maps, parquet, tables, union
+from engine.data import arrowfile, check, conllfile, csvfile, encoding, jsonfile, maps, parquet, tables, union
 from engine.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from engine.data.csvfile import Layout
@@ -55,7 +55,7 @@ def of(desk: Desk, source: Source) -> list[Part]:
     if empty is not None:
         raise DataError(f"{empty.name} is empty.", "There is nothing in it to add.")
     makers: dict[str, Callable[[Desk, Source], list[Part]]] = {
-        "csv": _csv, "json": _json, "text": _text, "parquet": _parquet, "arrow": _arrow, "excel": _tables, "sqlite": _tables,
+        "csv": _csv, "json": _json, "text": _text, "parquet": _parquet, "arrow": _arrow, "excel": _tables, "sqlite": _tables, "conll": _conll,
     }  # fmt: skip
     return makers[str(source.reader)](desk, source)
 
@@ -130,7 +130,7 @@ def _shown(layout: Layout) -> str:
     return f"{layout.words()}, so the columns are called {layout.names[0]} and so on (if it does hold names: --header yes)"
 
 
-def _grouped(made: list[tuple[str, Path, Layout]]) -> dict[str, list[Path]]:
+def _grouped(made: Sequence[tuple[str, Path, Any]]) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for split, path, _ in made:
         files.setdefault(split, []).append(path)
@@ -196,6 +196,18 @@ def json_fault(desk: Desk, source: Source) -> DataError | None:
         if seen.bad:
             return seen.error()
     return None
+
+
+def _conll(desk: Desk, source: Source) -> list[Part]:
+    made: list[tuple[str, Path, tuple[str, ...]]] = []
+    for split, path in _each(source.files):
+        copy = desk.copy(path, ".jsonl")
+        made.append((split, copy, conllfile.rewrite(desk.job, path, copy, desk.options.encoding)))
+    empty = next((path.name for path, (_, _, names) in zip(source.every, made, strict=True) if not names), "")
+    if empty:
+        raise DataError(f"{empty} holds no tagged word.", "A line holds a word and its tags, with a tab or a space between them.")
+    desk.notes.append(f"Read as CoNLL, a sentence a row: {', '.join(made[0][2])}.")
+    return _one("json", source, _grouped(made), {}, desk)
 
 
 def _text(desk: Desk, source: Source) -> list[Part]:

@@ -16,7 +16,7 @@ from engine.errors import DataError, NotFound
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Reader = Literal["csv", "json", "parquet", "text", "arrow", "excel", "sqlite", "image", "audio", "archive"]
+Reader = Literal["csv", "json", "parquet", "text", "arrow", "excel", "sqlite", "conll", "image", "audio", "archive"]
 READERS: dict[str, Reader] = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv",
     ".json": "json", ".jsonl": "json", ".ndjson": "json",
@@ -24,6 +24,7 @@ READERS: dict[str, Reader] = {
     ".txt": "text", ".text": "text", ".md": "text", ".log": "text", ".rst": "text",
     ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
     ".xlsx": "excel", ".xls": "excel", ".xlsm": "excel", ".xlsb": "excel", ".ods": "excel",
+    ".conll": "conll", ".conllu": "conll", ".conll2003": "conll", ".iob": "conll", ".iob2": "conll", ".bio": "conll",
     ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite",
     ".jpg": "image", ".jpeg": "image", ".png": "image", ".webp": "image", ".gif": "image", ".bmp": "image", ".tif": "image", ".tiff": "image",
     ".wav": "audio", ".flac": "audio", ".mp3": "audio", ".ogg": "audio", ".opus": "audio", ".aiff": "audio", ".aif": "audio",
@@ -31,7 +32,7 @@ READERS: dict[str, Reader] = {
 }  # fmt: skip
 PACKED = (".gz", ".zst", ".bz2", ".xz")
 MEDIA: tuple[Reader, ...] = ("image", "audio")
-KINDS = "CSV, TSV, JSON, JSON lines, Parquet, Arrow, text, Excel and SQLite, packed or not, and folders of pictures or sounds"
+KINDS = "CSV, TSV, JSON, JSON lines, Parquet, Arrow, text, Excel, SQLite and CoNLL, packed or not, and folders of pictures or sounds"
 SQLITE = "sqlite:///"
 SPLITS = {
     "train": "train", "training": "train",

@@ -14,6 +14,7 @@ from engine.data.tags import spell_entities, told
 from engine.engine import Engine
 from engine.errors import DataError, ModelError
 from engine.store.datasets import DatasetRecord
+from tests.fakes.adding import Bench, every
 from tests.fakes.follow import finish
 from tests.fakes.marked import labelled_rows, scored_rows, tagged_rows
 from tests.fakes.tiny import bert
@@ -99,6 +100,34 @@ def test_rows_are_said() -> None:
     assert labels_of(many, {"l": ["b", "a", "b", None]}) == ["a", "b"] and labels_of(many, {"l": []}) == [] and labels_of(many, {"l": None}) is None
     assert told(["Ada", "Lovelace", "wrote"], ["B-person", "I-person", "O"]) == "person: Ada Lovelace"
     assert spell_entities(["O", "B-x", "I-x"]) and not spell_entities(["NOUN", "VERB"])
+
+
+CONLL = """-DOCSTART- -X- -X- O
+
+EU NNP I-NP B-ORG
+rejects VBZ I-VP O
+
+# NN I-NP O
+#Herons NNS I-NP B-MISC
+"""
+UNIVERSAL = """# sent_id = 1
+# text = im Ried
+1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_
+1\tin\tin\tADP\tAPPR\t_\t3\tcase\t_\t_
+2\tdem\tder\tDET\tART\t_\t3\tdet\t_\t_
+3\tRied\tRied\tNOUN\tNN\t_\t0\troot\t_\t_
+"""
+
+
+def test_files_of_a_word_a_line(bench: Bench, tmp_path: Path) -> None:
+    record = bench.add(write(tmp_path / "news.conll", CONLL), test=0)
+    assert (record.shape, record.columns) == ("tagging", {"tokens": "tokens", "tags": "ner_tags"})
+    first, second = every(record)
+    assert first["tokens"] == ["EU", "rejects"] and first["ner_tags"] == ["B-ORG", "O"] and second["tokens"] == ["#", "#Herons"]
+    [tree] = every(record := bench.add(write(tmp_path / "tree.conllu", UNIVERSAL), test=0))
+    assert tree["tokens"] == ["in", "dem", "Ried"] and tree["upos"] == ["ADP", "DET", "NOUN"] and record.columns["tags"] == "upos"
+    error = bench.fails(write(tmp_path / "odd.iob", "a O\nb\n"))
+    assert "odd.iob, line 2" in error.message
 
 
 def test_the_first_piece_of_a_word_carries_its_tag() -> None:
