@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from engine.store.workspace import Workspace
 
 
+COLUMNS = ("text", "second", "label", "prompt", "completion", "tokens", "tags", "labels", "score", "anchor", "positive", "negative")
+"""Roles of columns that a person can name."""
+
+
 class Add(Work):
     """Add a dataset: a file, a folder or a pattern of files, a database, pictures or sounds, or a dataset of the Hub.
 
@@ -27,8 +31,8 @@ class Add(Work):
     metadata.jsonl or its folders. What is broken is refused with its place and a way out.
 
     A source without a test split gets one, seeded. The same source again replaces the dataset by its new version.
-    What the rows are for (conversation, instruction, classification, tagging, multilabel, regression,
-    text) is recognised; name columns to correct it.
+    What the rows are for (conversation, instruction, classification, tagging, multilabel, regression, pair,
+    triplet, text) is recognised; name columns to correct it.
     """
 
     verb = "add"
@@ -51,7 +55,10 @@ class Add(Work):
     tokens: str = Field("", description="The column that holds a list of words, each with a tag")
     tags: str = Field("", description="The column that holds the list of tags, one for each word")
     labels: str = Field("", description="The column that holds a list of labels, any number for a row")
-    score: str = Field("", description="The column that holds the number to predict")
+    score: str = Field("", description="The column that holds the number to predict, or says how near a pair's texts are")
+    anchor: str = Field("", description="The column of the text that others belong to, such as a question")
+    positive: str = Field("", description="The column of the text that belongs to the anchor")
+    negative: str = Field("", description="The column of a text that does not belong to the anchor")
     test: float = Field(0.1, ge=0, lt=1, description="Part of the rows set aside for testing where the source has one split only; 0 for none")
     seed: int = Field(42, ge=0, description="Which rows those are")
     rows: int = Field(0, ge=0, description="Take only the first rows, as a stream: for what is larger than the disk; 0 for all")
@@ -126,11 +133,7 @@ class Add(Work):
     def _options(self) -> Options:
         from engine.data.options import Options
 
-        columns = {
-            role: column
-            for role in ("text", "second", "label", "prompt", "completion", "tokens", "tags", "labels", "score")
-            if (column := getattr(self, role))
-        }
+        columns = {role: column for role in COLUMNS if (column := getattr(self, role))}
         same = {name: getattr(self, name) for name in Options.__dataclass_fields__ if name != "columns"}
         return Options(columns=columns, **same)
 

@@ -22,7 +22,9 @@ class Evaluate(Work):
     """Measure a model on a dataset, and keep every prediction.
 
     A classifier is measured by its labels (accuracy, macro F1, confusion); a chat model or adapter by what it writes
-    (exact match, ROUGE-L, chrF) and by the perplexity of the right answer; on labelled texts by its labels too.
+    (exact match, ROUGE-L, chrF) and by the perplexity of the right answer; on labelled texts by its labels too. An encoder
+    or a reranker is measured by what it puts first for a query (nDCG, MRR, recall): out of --corpus, against --qrels, or,
+    on pairs, out of all texts that belong to some query of the split.
     Measure two models on the same rows, then `compare` them; --with does both in one job and ends with the comparison.
     """
 
@@ -34,8 +36,9 @@ class Evaluate(Work):
         "evaluate banking --on banking77 --rows 0",
         "evaluate smollm2 --on tickets --task perplexity",
         "evaluate smollm2-tickets --on tickets --with base",
+        "evaluate minilm --on queries --corpus documents --qrels judgements",
     )
-    completes = {"model": "models", "on": "datasets", "with_": "models"}
+    completes = {"model": "models", "on": "datasets", "with_": "models", "corpus": "datasets", "qrels": "datasets", "encoder": "models"}
 
     model: str = Field(description="The model to measure")
     on: str = Field(description="The dataset to measure on")
@@ -45,6 +48,9 @@ class Evaluate(Work):
     batch_size: int = Field(8, ge=1, description="Rows in one forward pass")
     max_tokens: int = Field(64, ge=1, description="Longest generated answer, in tokens")
     seed: int = Field(0, ge=0, description="Which rows are drawn")
+    corpus: str = Field("", description="Retrieval: the dataset that is searched; the rows of --on are the queries")
+    qrels: str = Field("", description="Retrieval: the dataset of judgements (query-id, corpus-id, score)")
+    encoder: str = Field("", description="Retrieval by a reranker: the encoder whose best passages it reads (the search encoder)")
 
     with_: str = Field("", description="Measure this model first, on the same rows, and compare; base for the one that the model was trained from")
 
@@ -61,7 +67,8 @@ class Evaluate(Work):
         baseline = self._baseline(desk, model)
         if baseline:
             _check(task, workspace.models.get(baseline), dataset)
-        return self.model_copy(update={"task": task, "split": _split(self.split, dataset), "with_": baseline})
+        others = retrieving(desk, self, [model.kind, *([workspace.models.get(baseline).kind] if baseline else [])]) if task == "retrieval" else {}
+        return self.model_copy(update={"task": task, "split": _split(self.split, dataset), "with_": baseline, **others})
 
     def _baseline(self, desk: Desk, model: ModelRecord) -> str:
         """The model to measure first. Raises ``NotFound``, ``ModelError``."""
@@ -91,7 +98,9 @@ class Evaluate(Work):
         from engine.evaluation.spec import EvalSpec
 
         values = {"model": model, "dataset": self.on, "split": self.split, "task": self.task, "rows": self.rows}
-        return EvalSpec.model_validate({**values, "batch_size": self.batch_size, "max_tokens": self.max_tokens, "seed": self.seed})
+        options = {name: value for name in ("corpus", "qrels", "encoder") if (value := getattr(self, name))}
+        more = {"batch_size": self.batch_size, "max_tokens": self.max_tokens, "seed": self.seed, "options": options}
+        return EvalSpec.model_validate({**values, **more})
 
 
 class Runs(Now):
@@ -115,12 +124,27 @@ class Runs(Now):
         return Result(f"{len(found)} runs.", {"runs": [run_data(run) for run in found]}, table, opens=f"runs:{self.on}")
 
 
+def retrieving(desk: Desk, asked: Evaluate, kinds: list[str]) -> dict[str, str]:
+    """The encoder of a retrieval by models of these kinds, filled in where a reranker needs one; the corpus and its judgements looked up. Raises ``NotFound``, ``DataError``."""
+    from engine.commands.search import search_encoder
+    from engine.evaluation.retrieval import check
+
+    if bool(asked.corpus) != bool(asked.qrels):
+        raise DataError("A corpus goes with its judgements.", "Give both --corpus and --qrels, or neither: pairs are measured on themselves.")
+    if asked.corpus:
+        check(*(desk.workspace.datasets.get(name) for name in (asked.on, asked.corpus, asked.qrels)))
+    elif desk.workspace.datasets.get(asked.on).shape == "text":
+        raise DataError(f"“{asked.on}” holds plain texts: nothing says what belongs to which.", "Give --corpus and --qrels.")
+    return {"encoder": search_encoder(desk, asked.encoder).name} if set(kinds) != {"encoder"} else {}
+
+
 def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord) -> None:
     if model.kind == "tokenizer":
         raise ModelError(f"“{model.name}” is a tokenizer: it answers nothing.", "`stats DATASET --tokens NAME` measures a tokenizer.")
-    if task is None and model.kind == "encoder":
+    if model.kind == "encoder" and (task is None or (task == "retrieval" and not TASKS[task].fits(dataset))):
         raise ModelError(
-            f"“{model.name}” is an encoder: it gives texts a place, not an answer.", f"Train it first: train {model.name} --on {dataset.name}"
+            f"“{model.name}” is an encoder: it gives texts a place, not an answer.",
+            f"Train it first: train {model.name} --on {dataset.name}. Pairs of texts, or queries with --corpus and --qrels, it can be measured on.",
         )
     if task is None or model.kind not in TASKS[task].models:
         raise ModelError(

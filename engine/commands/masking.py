@@ -45,7 +45,9 @@ class Mask(Work):
 
     def prepare(self, desk: Desk) -> Mask:
         base, record = desk.workspace.models.get(self.model), desk.workspace.datasets.get(self.dataset)
-        if base.kind in ("encoder", "classifier", "multilabel", "regressor", "tagger", "tokenizer"):
+        if base.kind == "seq2seq":
+            raise ModelError(f"“{base.name}” is an encoder-decoder: loss is on every token that it should write.", "`tokens` shows a text as tokens.")
+        if base.kind in ("encoder", "classifier", "multilabel", "regressor", "tagger", "reranker", "tokenizer"):
             raise ModelError(f"“{base.name}” is {base.kind}: it writes no answer whose tokens could carry loss.", "Name a chat model.")
         if record.shape not in RECIPES["sft"].shapes:
             raise DataError(

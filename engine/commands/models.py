@@ -160,19 +160,21 @@ class Pull(Work):
 
 
 class Use(Now):
-    """Choose the model that answers, or the dataset that is asked."""
+    """Choose the model that answers, the encoder that datasets are indexed with, or the dataset that is asked."""
 
     verb = "use"
     effect = "write"
     words = ("name",)
-    examples = ("use smollm2", "use guide")
+    examples = ("use smollm2", "use guide", "use minilm-tickets")
     completes = {"name": "models"}
 
     name: str = Field(description="A model's or a dataset's name")
 
     def run(self, desk: Desk) -> Result:
         workspace = desk.workspace
-        if workspace.models.find(self.name):
+        if (model := workspace.models.find(self.name)) and model.kind == "encoder":
+            return self._embeds(desk, model)
+        if model:
             kind, record = "model", desk.models.record(self.name).name
         elif workspace.datasets.find(self.name):
             kind, record = "dataset", self.name
@@ -184,6 +186,14 @@ class Use(Now):
         desk.publish(CatalogChanged(what="settings", name=kind))
         # It opens nothing: what is typed next is said to it.
         return Result(f"{record} is the {kind} in use now.", {kind: record})
+
+    def _embeds(self, desk: Desk, model: ModelRecord) -> Result:
+        """Indexes that stand keep the encoder that they were made with: a question is always encoded as its index was."""
+        desk.workspace.remember("encoder", model.name)
+        desk.publish(CatalogChanged(what="settings", name="encoder"))
+        others = [name for name in desk.workspace.datasets.names() if (at := desk.workspace.indexes.find(name)) and at.encoder != model.name]
+        told = f" Indexed with another, until they are indexed again: {', '.join(others)}." if others else ""
+        return Result(f"{model.name} is the encoder that `index` uses now.{told}", {"encoder": model.name, "other_indexes": others})
 
 
 def _at(record: ModelRecord) -> str:

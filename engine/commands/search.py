@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.commands.base import Desk, Field, Now, Work
 from engine.errors import DataError, NotFound, did_you_mean
+from engine.models.starter import ENCODER
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.search.reader import Hit
     from engine.store.datasets import DatasetRecord
+    from engine.store.models import ModelRecord
 
 
 def chosen(desk: Desk, name: str) -> DatasetRecord:
@@ -35,29 +37,38 @@ def check_columns(record: DatasetRecord, columns: list[str]) -> None:
         raise DataError("Every column has the weight 0.", "Give one of them more: --columns subject:2,body")
 
 
+def search_encoder(desk: Desk, name: str = "") -> ModelRecord:
+    """The encoder of that name, or the one that was chosen with `use`, or the starter. Raises ``NotFound``, ``DataError``."""
+    chosen = desk.workspace.recall("encoder")
+    record = desk.workspace.models.get(name or (chosen if desk.workspace.models.find(chosen) else ENCODER))
+    if record.kind != "encoder":
+        raise DataError(f"“{record.name}” is a {record.kind} model, not an encoder.", "Use minilm, or pull another sentence-transformers model.")
+    return record
+
+
 class Index(Work):
     """Make a dataset searchable by meaning and by words. Goes on where it stopped; embeds only what is new."""
 
     verb = "index"
     effect = "compute"
     words = ("dataset",)
-    examples = ("index tickets", "index tickets --columns subject,body", "index tickets --columns subject:2,body")
+    examples = (
+        "index tickets",
+        "index tickets --encoder minilm-tickets",
+        "index tickets --columns subject,body",
+        "index tickets --columns subject:2,body",
+    )
     completes = {"dataset": "datasets", "encoder": "models"}
 
     dataset: str = Field(description="Which dataset")
     columns: list[str] = Field([], description="Columns to embed, each with :WEIGHT if one counts for more (those that its shape suggests)")
-    encoder: str = Field("minilm", description="The encoder to embed with")
+    encoder: str = Field("", description="The encoder to embed with (the one that was chosen with `use`, else minilm)")
     rebuild: bool = Field(False, description="Even when the index is up to date")
 
     def prepare(self, desk: Desk) -> Index:
         record = desk.workspace.datasets.get(self.dataset)
-        encoder = desk.workspace.models.get(self.encoder)
-        if encoder.kind != "encoder":
-            raise DataError(
-                f"“{encoder.name}” is a {encoder.kind} model, not an encoder.", "Use minilm, or pull another sentence-transformers model."
-            )
         check_columns(record, self.columns)
-        return self
+        return self.model_copy(update={"encoder": search_encoder(desk, self.encoder).name})
 
     def work(self, job: JobContext) -> Result:
         from engine.search.index import build, fresh

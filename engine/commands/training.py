@@ -136,7 +136,7 @@ def _check(recipe: RecipeName, base: ModelRecord, dataset: DatasetRecord) -> Non
             f"“{base.name}” is of the kind {base.kind}{what}.", f"Use a {facts.kinds[0]} model" + (f", or {' or '.join(able)}." if able else ".")
         )
     missing = [role for role in facts.roles if not dataset.columns.get(role)]
-    if missing or dataset.shape not in facts.shapes:
+    if missing or dataset.shape not in (*facts.shapes, *facts.also):
         lacks = f" and no {' or '.join(missing)} column" if missing else ""
         raise DataError(
             f"“{dataset.name}” has the shape {dataset.shape}{lacks}: its rows are not what {recipe} learns from.",

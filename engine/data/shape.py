@@ -1,11 +1,11 @@
-"""What a dataset's rows are for: conversations, instructions, labelled texts, plain texts, pictures, sounds, or just a table."""
+"""What a dataset's rows are for: conversations, instructions, labelled texts, pairs, plain texts, pictures, sounds, or just a table."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from engine.data import marked
+from engine.data import marked, pairs
 from engine.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ HOLDS = {
     "tagging": "tagged words",
     "multilabel": "texts with labels",
     "regression": "texts with numbers",
+    "pair": "pairs of texts",
+    "triplet": "triplets of texts",
     "image": "pictures",
     "audio": "sounds",
 }
@@ -57,7 +59,7 @@ def recognise(features: dict[str, str], sample: list[dict[str, Any]]) -> tuple[s
     for column in _named(features, MESSAGES):
         if any(_messages(row.get(column)) for row in sample):
             return "conversation", {"messages": column}
-    if found := marked.tagged(features, sample):
+    if found := marked.tagged(features, sample) or pairs.recognise(features):
         return found
     prompt = next((c for c in _named(features, PROMPT) if _speaks(c, features, sample)), None)
     completion = next((c for c in _named(features, COMPLETION) if c != prompt and _speaks(c, features, sample)), None)
@@ -89,7 +91,9 @@ def corrected(features: dict[str, str], sample: list[dict[str, Any]], given: dic
     shape, columns = recognise(features, sample)
     if not given:
         return shape, columns
-    if given.keys() & set(marked.ROLES) and not given.keys() & {"anchor", "positive"}:
+    if given.keys() & {"anchor", "positive", "negative"} or (shape in pairs.SHAPES and set(given) == {"score"}):
+        return pairs.corrected(features, columns, {role: column for role, column in given.items() if role in pairs.ROLES})
+    if given.keys() & set(marked.ROLES):
         return marked.corrected(features, columns, given, _text_column(features, sample, least=0) or "")
     if "prompt" in given or "completion" in given:
         roles = {**(columns if shape == "instruction" else {}), **{r: c for r, c in given.items() if r in ("prompt", "completion")}}
@@ -139,6 +143,8 @@ def as_text(record: DatasetRecord, row: dict[str, Any], columns: list[str] | Non
         return marked.as_text(record, row)
     if record.shape in ("text", "classification"):
         return _text(row.get(roles["text"]))
+    if record.shape in pairs.SHAPES:
+        return pairs.as_text(record, row)
     if record.shape == "instruction":
         parts = [row.get(roles["prompt"]), row.get(roles["input"]) if "input" in roles else None, row.get(roles["completion"])]
         return "\n".join(part for part in map(_text, parts) if part)

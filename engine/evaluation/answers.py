@@ -27,7 +27,13 @@ IGNORED = -100
 
 def make(asked: Asked) -> Answers:
     """Raises ``ModelError``."""
-    task = Answers(asked.folder, asked.adapter, asked.dataset, asked.spec.max_tokens, write=asked.spec.task == "generation")
+    write = asked.spec.task == "generation"
+    if asked.job.workspace.models.get(asked.spec.model).kind == "seq2seq":
+        from engine.evaluation.transduced import Transduced
+
+        task: Answers = Transduced(asked.folder, asked.dataset, asked.spec.max_tokens, write=write)
+    else:
+        task = Answers(asked.folder, asked.adapter, asked.dataset, asked.spec.max_tokens, write=write)
     if asked.dataset.shape == "classification":
         task.labels = sorted({str(value) for value in asked.rows[asked.dataset.columns["label"]] if value not in (None, "")})
     return task
@@ -62,8 +68,8 @@ class Answers:
 
     def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> list[dict[str, Any]]:
         chats = [as_messages(self._record, row) for row in rows]
-        prompts = [prompt_tokens(self._tokenizer, chat[:-1])[-LONGEST:] for chat in chats]
-        answers = [completion_tokens(self._tokenizer, chat[-1]["content"])[:LONGEST] for chat in chats]
+        tokens = [self._tokens(chat) for chat in chats]
+        prompts, answers = [prompt for prompt, _ in tokens], [answer for _, answer in tokens]
         sums = self._likelihood(prompts, answers)
         written = self._generate(prompts, token) if self._write else [None] * len(chats)
         found = []
@@ -81,6 +87,10 @@ class Answers:
             return found
         found = both(found, texts.written([row["prediction"] for row in predictions], meant))
         return both(found, labels.labelled([row["label"] for row in predictions], meant)) if self.labels else found
+
+    def _tokens(self, chat: list[dict[str, str]]) -> tuple[list[int], list[int]]:
+        """What is read, and what should be written after it."""
+        return prompt_tokens(self._tokenizer, chat[:-1])[-LONGEST:], completion_tokens(self._tokenizer, chat[-1]["content"])[:LONGEST]
 
     def _judged(self, said: str, reference: str) -> dict[str, Any]:
         kept = {"prediction": said, "rouge_l": round(metrics.rouge_l(said, reference), 5), "chrf": round(metrics.chrf(said, reference), 3)}
@@ -120,8 +130,12 @@ class Answers:
             out = self._model.generate(
                 input_ids=ids, attention_mask=mask, generation_config=how, stopping_criteria=StoppingCriteriaList([asked]), use_cache=True
             )
-        texts = self._tokenizer.batch_decode(out[:, ids.shape[1] :], skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(self._written(ids, out), skip_special_tokens=True)
         return [str(text).strip() for text in texts]
+
+    def _written(self, ids: Any, out: Any) -> Any:
+        """Of what ``generate`` gives back, the part that was written."""
+        return out[:, ids.shape[1] :]
 
     def _padded(self, rows: list[list[int]], *, left: bool) -> tuple[Any, Any]:
         """``(input_ids, attention_mask)`` of shape (rows, longest), int64, on the model's device."""

@@ -78,8 +78,14 @@ TASKS: dict[TaskName, Kind] = {
     "tagging": Kind("engine.evaluation.tagging", ("tagger",), shaped("tagging"), "a list of words and a list of tags"),
     "multilabel": Kind("engine.evaluation.labelsets", ("multilabel",), shaped("multilabel"), "a text and a list of labels"),
     "regression": Kind("engine.evaluation.numbers", ("regressor",), _scored, "a text, or two, and a column of numbers"),
-    "generation": Kind("engine.evaluation.answers", ("chat", "adapter"), _ANSWERED, _ANSWER),
-    "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter"), _ANSWERED, _ANSWER),
+    "generation": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _ANSWERED, _ANSWER),
+    "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _ANSWERED, _ANSWER),
+    "retrieval": Kind(
+        "engine.evaluation.retrieval",
+        ("encoder", "reranker", "classifier"),
+        shaped("pair", "triplet", "instruction", "text"),
+        "pairs of texts, or queries (with --corpus and --qrels)",
+    ),
 }
 """By name. Where the task is left open, the first that takes the model and the dataset is meant."""
 

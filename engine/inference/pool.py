@@ -122,7 +122,7 @@ class ModelPool:
             if models.find(chosen) is None:
                 raise NotFound("There is no chat model yet.", "`setup` brings the starter; `pull` brings another.")
         record = models.get(chosen)
-        if record.kind not in ("chat", "adapter", "endpoint"):
+        if record.kind not in ("chat", "adapter", "seq2seq", "endpoint"):
             raise ModelError(
                 f"“{record.name}” is an {record.kind}: it can't chat."
                 if record.kind == "encoder"
@@ -275,7 +275,8 @@ class ModelPool:
             "dtype": "float32" if settings.precise and choice.dtype == "auto" else choice.dtype,
         }  # fmt: skip
         inside = not self.hosted or settings.runner == "thread"
-        host = Host("engine.inference.torch_model:TorchModel", config, self._workspace.paths.logs / "model.log", inside=inside)
+        model = "engine.inference.seq2seq_model:Seq2SeqModel" if base.kind == "seq2seq" else "engine.inference.torch_model:TorchModel"
+        host = Host(model, config, self._workspace.paths.logs / "model.log", inside=inside)
         self._keep(key, Held(base.name, "transformers", host, made, fit, need))
         return host
 

@@ -70,6 +70,20 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
     return model.eval(), tokenizer
 
 
+def load_seq2seq(folder: Path, dtype: str | None = None) -> tuple[Any, Any]:
+    """``(model, tokenizer)`` of an encoder-decoder, as :func:`load_causal`. Raises ``ModelError``."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSeq2SeqLM
+
+    check_folder(folder)
+    tokenizer = load_tokenizer(folder)
+    try:
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=dtype or "auto", use_safetensors=True, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise cannot_load(folder, error) from error
+    return model.eval(), tokenizer
+
+
 def load_quantised(folder: Path, kind: str, device: str) -> tuple[Any, Any]:
     """``(model, tokenizer)`` with linear modules of eight bits (``int8``) or four (``nf4``), by bitsandbytes on CUDA.
 

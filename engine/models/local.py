@@ -139,6 +139,8 @@ def _kind(path: Path, config: dict[str, Any]) -> str:
         return {"multi_label_classification": "multilabel", "regression": "regressor"}.get(str(config.get("problem_type")), "classifier")
     if (path / "modules.json").is_file():
         return "encoder"
+    if config.get("is_encoder_decoder") and not sees(config) and "num_mel_bins" not in config:
+        return "seq2seq"
     return "chat" if "CausalLM" in architecture or "LMHead" in architecture or sees(config) else "encoder"
 
 

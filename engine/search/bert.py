@@ -133,7 +133,9 @@ def _read(folder: Path) -> Bert | None:
         return None
     shift = (config["pad_token_id"] + 1) * FAMILY[config["model_type"]]
     room = config["max_position_embeddings"] - shift
-    longest = min(given.get("max_seq_length") or room, room)
+    # sentence-transformers 6 keeps the length with the tokenizer; where none is set that is a number beyond all lengths.
+    told = _json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
+    longest = int(min(given.get("max_seq_length") or told.get("model_max_length") or room, room))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(longest)

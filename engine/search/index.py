@@ -36,8 +36,9 @@ def folder_of(workspace: Workspace, dataset: DatasetRecord, encoder: ModelRecord
 
 
 def way_of(encoder: ModelRecord, columns: list[str]) -> str:
-    """What makes a passage's vector, besides its text."""
-    return f"{encoder.name}|{encoder.source}|{encoder.revision}|{encoder.bytes}|{columns}"
+    """What makes a passage's vector, besides its text. An encoder that was trained again under its name is another."""
+    trained = f"|{encoder.created}" if "job" in encoder.facts else ""
+    return f"{encoder.name}|{encoder.source}|{encoder.revision}|{encoder.bytes}|{columns}{trained}"
 
 
 def fresh(workspace: Workspace, dataset: DatasetRecord, encoder: ModelRecord, columns: list[str]) -> IndexRecord | None:

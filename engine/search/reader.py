@@ -98,6 +98,11 @@ class Reader:
             raise NotFound(f"“{record.name}” has no index yet.", f"Build it: index {record.name}")
         if not is_whole(Path(found.folder)):
             raise NotFound(f"The index of “{record.name}” is damaged, or of an earlier version.", f"Build it again: index {record.name}")
+        encoder = self._workspace.models.find(found.encoder)
+        if encoder and "job" in encoder.facts and encoder.created > found.created:
+            raise NotFound(
+                f"“{record.name}” was indexed by another “{encoder.name}”: it was trained again since.", f"Build it again: index {record.name}"
+            )
         return found
 
     def stale(self, dataset: str) -> bool:
@@ -118,13 +123,16 @@ class Reader:
             host.close()
 
     def _host(self, encoder: str) -> Host:
-        if encoder not in self._hosts:
-            folder, _ = resolve(self._workspace, self._workspace.models.get(encoder))
+        model = self._workspace.models.get(encoder)
+        # An encoder trained again under its name is another.
+        key = f"{encoder} {model.created}"
+        if key not in self._hosts:
+            folder, _ = resolve(self._workspace, model)
             settings = self._workspace.settings
             inside = not self._hosted or settings.runner == "thread"
             config = {"encoder": str(folder), "threads": settings.threads}
-            self._hosts[encoder] = Host("engine.search.tables:Tables", config, self._workspace.paths.logs / "reader.log", inside=inside)
-        return self._hosts[encoder]
+            self._hosts[key] = Host("engine.search.tables:Tables", config, self._workspace.paths.logs / "reader.log", inside=inside)
+        return self._hosts[key]
 
 
 def _hits(dataset: str, found: list[dict[str, Any]]) -> list[Hit]:

@@ -107,9 +107,11 @@ class Tables:
         """How well each text answers the query, by a cross-encoder. Raises ``ModelError``."""
         from engine.search.rerank import Reranker
 
-        if model not in self._rerankers:
-            self._rerankers[model] = Reranker(Path(model), self._threads)
-        found: list[float] = self._rerankers[model].scores(query, texts)
+        # A reranker trained again under its name stands in a new folder.
+        key = f"{model} {Path(model).stat().st_mtime_ns}"
+        if key not in self._rerankers:
+            self._rerankers[key] = Reranker(Path(model), self._threads)
+        found: list[float] = self._rerankers[key].scores(query, texts)
         return found
 
     def _files(self, folder: str) -> Files:

@@ -48,3 +48,22 @@ class Pad:
         for at, row in enumerate(rows):
             labels[at, : len(row["labels"])] = torch.tensor(row["labels"])
         return labels
+
+
+class PadBoth:
+    """Of an encoder-decoder: what is read and what is written are padded each to its own length, on the right.
+
+    A batch has ``input_ids`` and ``attention_mask`` of shape (rows, longest read), int64, and ``labels`` of shape (rows,
+    longest written), padded with ``IGNORED``.
+    """
+
+    def __init__(self, pad_token_id: int) -> None:
+        self._pad = Pad(pad_token_id)
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        read = self._pad([{"input_ids": row["input_ids"], "labels": []} for row in rows])
+        longest = max(len(row["labels"]) for row in rows)
+        labels = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
+        for at, row in enumerate(rows):
+            labels[at, : len(row["labels"])] = torch.tensor(row["labels"])
+        return {**read, "labels": labels}

@@ -35,23 +35,26 @@ class Samples(TrainerCallback):  # type: ignore[misc]
         model.eval()
         try:
             for number, row in enumerate(self._rows, 1):
-                self._tell(number, state.global_step, row, self._answer(model, row))
+                read = row["input_ids"]
+                if not model.config.is_encoder_decoder:
+                    read = read[: sum(label == IGNORED for label in row["labels"])]
+                self._tell(number, state.global_step, read, row["labels"], self._answer(model, read))
         finally:
             model.train(learning)
 
-    def _answer(self, model: Any, row: dict[str, Any]) -> str:
-        prompt = [token for token, label in zip(row["input_ids"], row["labels"], strict=True) if label == IGNORED]
-        ids = torch.tensor([prompt], device=next(model.parameters()).device)
+    def _answer(self, model: Any, read: list[int]) -> str:
+        ids = torch.tensor([read], device=next(model.parameters()).device)
         with torch.no_grad():
             written = model.generate(
                 input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS, do_sample=False, use_cache=True,
                 pad_token_id=self._tokenizer.pad_token_id, eos_token_id=self._tokenizer.eos_token_id,
             )  # fmt: skip
-        return str(self._tokenizer.decode(written[0, len(prompt) :], skip_special_tokens=True))
+        # An encoder-decoder gives back what it wrote alone.
+        answer = written[0] if model.config.is_encoder_decoder else written[0, len(read) :]
+        return str(self._tokenizer.decode(answer, skip_special_tokens=True))
 
-    def _tell(self, number: int, step: int, row: dict[str, Any], answer: str) -> None:
-        learnt = [token for token in row["labels"] if token != IGNORED]
-        read = row["input_ids"][: len(row["input_ids"]) - len(learnt)]
+    def _tell(self, number: int, step: int, read: list[int], labels: list[int], answer: str) -> None:
+        learnt = [token for token in labels if token != IGNORED]
         prompt, wanted = (str(self._tokenizer.decode(tokens, skip_special_tokens=True)) for tokens in (read, learnt))
         with (self._job.folder / FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "sample": number, "prompt": prompt, "wanted": wanted, "answer": answer}, ensure_ascii=False) + "\n")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RecipeName = Literal["sft", "classify", "tag", "multilabel", "regress"]
+RecipeName = Literal["sft", "classify", "embed", "rerank", "tag", "multilabel", "regress", "seq2seq"]
 Method = Literal["lora", "full"]
 Scheduler = Literal["linear", "cosine", "constant_with_warmup"]
 

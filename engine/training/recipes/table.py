@@ -25,6 +25,8 @@ class RecipeFacts:
     """What its rows must have, as a sentence."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """What is filled in for what the person left open."""
+    also: tuple[str, ...] = ()
+    """Shapes that it learns from where it is named: they are another recipe's first."""
     roles: tuple[str, ...] = ()
     """Columns that the dataset must have by these roles."""
     writes: bool = False
@@ -52,6 +54,31 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
             "eval_rows": 256,
         },
         roles=("text", "label"),
+    ),
+    "embed": RecipeFacts(
+        where="engine.training.recipes.embed:Embed",
+        says="vectors that lie near for texts that belong together",
+        kinds=("encoder",),
+        shapes=("pair", "triplet", "classification", "instruction"),
+        also=("regression",),
+        needs="An encoder learns from pairs or triplets of texts (--anchor, --positive, --negative, --score), from a text and a label, or from a"
+        " prompt and a completion.",
+        defaults={
+            "learning_rate": 5e-5, "batch_size": 32, "max_length": 256, "epochs": 1.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "eval_rows": 256,
+        },
+    ),
+    "rerank": RecipeFacts(
+        where="engine.training.recipes.rerank:Rerank",
+        says="how well a passage answers a query",
+        kinds=("encoder", "reranker", "classifier"),
+        shapes=("pair", "triplet", "instruction"),
+        also=("regression",),
+        needs="A reranker learns from pairs or triplets of texts (--anchor, --positive, --negative, --score), or from a prompt and a completion.",
+        defaults={
+            "learning_rate": 5e-5, "batch_size": 8, "max_length": 256, "epochs": 1.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "eval_rows": 128,
+        },
     ),
     "tag": RecipeFacts(
         where="engine.training.recipes.tag:Tag",
@@ -88,6 +115,15 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
             "eval_rows": 256,
         },
         roles=("score",),
+    ),
+    "seq2seq": RecipeFacts(
+        where="engine.training.recipes.seq2seq:Seq2Seq",
+        says="what an encoder-decoder (T5, BART) writes",
+        kinds=("seq2seq",),
+        shapes=("instruction", "conversation", "classification"),
+        needs="An encoder-decoder needs a prompt and a completion, messages, or a text and a label.",
+        defaults={"learning_rate": 3e-4, "batch_size": 8, "max_length": 512, "epochs": 3.0, "method": "full", "warmup": 0.05},
+        writes=True,
     ),
 }  # fmt: skip
 """In the order in which they are tried for a model and a dataset."""
