@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
@@ -16,7 +15,6 @@ MOST = 20
 """Labels in the table."""
 SAID = 0.5
 """The probability from which one of several labels is said."""
-_SIGNS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$^=])")
 
 
 class Predict(Now):
@@ -88,17 +86,4 @@ def _tags(text: str, data: dict[str, Any], words: list[dict[str, Any]]) -> Resul
         return Result("No entity in it.", {**data, "entities": [], "words": words})
     table = Table(["entity", "kind", "probability"], [[one["text"], one["label"], f"{one['probability']:.3f}"] for one in found])
     said = "; ".join(f"{one['label']}: {one['text']}" for one in found)
-    return Result(said, {**data, "entities": found, "words": words}, table, body=_marked(text, found))
-
-
-def _marked(text: str, found: list[dict[str, Any]]) -> str:
-    """The text as Markdown, its entities in bold with their kind behind them; every sign of the text stands for itself."""
-    parts, at = [], 0
-    for one in found:
-        parts += [_plain(text[at : one["start"]]), f"**{_plain(one['text'])}** `{one['label'].replace('`', '')}`"]
-        at = one["end"]
-    return "".join([*parts, _plain(text[at:])])
-
-
-def _plain(text: str) -> str:
-    return _SIGNS.sub(r"\\\1", text.replace("\n", " "))
+    return Result(said, {**data, "entities": found, "words": words}, table)

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from tui.messages import OpenRow, RunVerb
 from tui.text import clean, marked_line, one_line
 from tui.widgets.chatbox import ChatBox
+from tui.widgets.entities import in_colour
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -97,6 +98,8 @@ class NoteEntry(Vertical):
         hits = next((data[key] for key in ("hits", "passages", "results") if _addressed(data.get(key))), None)
         if hits:
             yield Citations(hits, "")
+        elif data.get("entities") and isinstance(data.get("text"), str):
+            yield Static(in_colour(data["text"], data["entities"]), classes="table")
         elif result.get("table"):
             yield Static(_table(result["table"]), classes="table")
         if result.get("body"):
