@@ -106,7 +106,8 @@ class Search(Now):
         name = chosen(desk, self.on).name
         if self.rerank and (found := desk.workspace.models.get(self.rerank)).kind not in ("classifier", "reranker"):
             raise DataError(
-                f"“{found.name}” is of the kind {found.kind}, not a reranker.", "Pull a cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2."
+                f"“{found.name}” is of the kind {found.kind}, not a reranker.",
+                "Train one on pairs (--recipe rerank), or pull a cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2.",
             )
         hits = desk.reader.search(name, self.query, self.count, self.mode, desk.cancel, where=self.where, rerank=self.rerank)
         hits = desk.reader.pointed(name, self.query, hits, self.mode, desk.cancel)
