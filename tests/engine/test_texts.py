@@ -246,8 +246,13 @@ def test_an_encoder_decoder_learns_writes_and_is_measured(engine: Engine, tmp_pa
     run(engine, f"pull {encoder_decoder(tmp_path / 'model', family)} --name small")
     run(engine, f"add {tmp_path / 'echo.jsonl'} --name echo")
     assert engine.workspace.models.get("small").kind == "seq2seq"
-    told = run(engine, "train small --on echo --learning-rate 0.01 --epochs 8 --batch-size 16 --allow leak --samples 1 --name said")
+    told = run(
+        engine, "train small --on echo --learning-rate 0.01 --epochs 8 --batch-size 16 --allow leak --samples 1 --keep-checkpoints 1 --name said"
+    )
+    number = next(one.id for one in engine.workspace.jobs.all() if one.verb == "train")
     assert told["eval_loss_after"] < told["eval_loss_before"] - 3
     found = run(engine, "evaluate said --on echo --rows 8 --max-tokens 8")
     assert found["metrics"]["perplexity"] < 5 and "rouge_l" in found["metrics"]
     assert engine.run(engine.parse("chat --model said say heron 3")).data["answer"].strip()
+    before, *_, after = (one["answer"] for one in run(engine, f"scrub {number} --max-tokens 4 say heron 3")["answers"])
+    assert before != after in [word for couple in COUPLES for word in couple]
