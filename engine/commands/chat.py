@@ -38,7 +38,7 @@ class Chat(Speaks):
     choices: list[str] = Field([], description="The answer is one of these texts, to the letter: yes,no,unsure")
     regex: str = Field("", description="All of the answer matches this regular expression")
     json_schema: str = Field("", description="The answer is JSON that fits this JSON schema: a file, or the schema itself")
-    tools: str = Field("", description="A JSON file of tools that the model may call; calls are shown, never run")
+    tools: str = Field("", description="A JSON file of tools that the model may call; calls are shown, never run (`result` says what one gave back)")
 
     def run(self, desk: Desk) -> Result:
         sessions = desk.workspace.sessions
@@ -55,14 +55,12 @@ class Chat(Speaks):
 
             # Kept before the model is loaded: a killed terminal loses no question.
             sessions.change(session, begin)
-            facts = {"kind": "chat", **({"attached": taken} if taken else {})}
+            facts = {"kind": "chat", **({"attached": taken} if taken else {}), **({"tools": tools} if tools else {})}
             question = sessions.get(sessions.add(MessageRecord(session, "user", self.text, facts)))
             settings = settings_of(desk, session)
             if taken or self.system or self.preset:
                 desk.publish(CatalogChanged(what="sessions", name=session))
-            return speak(
-                desk, opened(), settings, self.sampling(settings, choices=self.choices, regex=self.regex, schema=schema), question, tools=tools
-            )
+            return speak(desk, opened(), settings, self.sampling(settings, choices=self.choices, regex=self.regex, schema=schema), question)
 
 
 class Regenerate(Speaks):

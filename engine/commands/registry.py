@@ -63,6 +63,7 @@ VERBS: dict[str, str] = {
     "use": "engine.commands.models:Use",
     "tune": "engine.commands.tune:Tune",
     "chat": "engine.commands.chat:Chat",
+    "result": "engine.commands.toolresult:ToolResult",
     "regenerate": "engine.commands.chat:Regenerate",
     "revise": "engine.commands.chat:Revise",
     "continue": "engine.commands.chat:Continue",

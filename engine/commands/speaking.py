@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.attached import content_of, joined
 from engine.commands.base import Desk, Field, Now
 from engine.commands.forms import remarks, value_of
-from engine.commands.thinking import spoken
+from engine.commands.turns import turns
 from engine.errors import BitternError
 from engine.events import TokenDelta
 from engine.inference.protocol import Sampling
@@ -89,12 +88,12 @@ def fit(backend: Backend, system: str, history: list[MessageRecord], room: int, 
     """
     opening: list[Message] = [{"role": "system", "content": system}] if system else []
     closing: list[Message] = [{"role": "assistant", "content": begun}] if begun else []
-    turns = _turns(history)
-    starts = [at for at, (_, message) in enumerate(turns) if message["role"] == "user"] or [0]
+    said = turns(history)
+    starts = [at for at, (_, message) in enumerate(said) if message["role"] == "user"] or [0]
     limit = backend.facts.context - min(room, backend.facts.context // 2)
 
     def from_(start: int) -> list[Message]:
-        return [*opening, *(message for _, message in turns[start:]), *closing]
+        return [*opening, *(message for _, message in said[start:]), *closing]
 
     low, high = 0, len(starts) - 1
     if high > 0 and backend.count(from_(starts[0])) <= limit:
@@ -105,24 +104,9 @@ def fit(backend: Backend, system: str, history: list[MessageRecord], room: int, 
             high = middle
         else:
             low = middle + 1
-    first = turns[starts[low]][0] if turns else 0
+    first = said[starts[low]][0] if said else 0
     dropped = next((at for at, record in enumerate(history) if record.id == first), 0)
     return Sent(from_(starts[low]), dropped, first)
-
-
-def _turns(history: list[MessageRecord]) -> list[tuple[int, Message]]:
-    """Messages for a template, which wants the two sides in turn: each with the id of its first record. Thoughts, answers
-    with no word and questions that rows did not answer stay out; questions that stand alone are joined."""
-    turns: list[tuple[int, Message]] = []
-    for record in history:
-        content = content_of(record) if record.role == "user" else spoken(record.text)
-        if not (content.strip() if isinstance(content, str) else content) or record.facts.get("found") is False:
-            continue
-        if turns and turns[-1][1]["role"] == record.role:
-            turns[-1][1]["content"] = joined(turns[-1][1]["content"], content)
-        elif turns or record.role == "user":
-            turns.append((record.id, {"role": record.role, "content": content}))
-    return turns
 
 
 @dataclass(slots=True)
@@ -160,11 +144,13 @@ def speak(
     begun: MessageRecord | None = None,
     tools: Sequence[Tool] = (),
 ) -> Result:
-    """Let the model answer the question ``under``, or go on with the answer ``begun``, and keep what it says.
+    """Let the model answer the question ``under``, or go on with the answer ``begun``, and keep what it says. It may call the
+    ``tools``, or those that went along with the question.
 
     Raises ``ModelError``; whatever was said until then is kept.
     """
     sessions = desk.workspace.sessions
+    tools = tools or under.facts.get("tools", ()) if begun is None else ()
     sent = fit(backend, settings["system"], sessions.path(under.id), sampling.max_tokens, begun.text if begun else "")
     kept = Kept(sessions, under, {**(begun.facts if begun else {}), "kind": "chat", "model": backend.facts.name, "usage": {}})
     if begun:

@@ -8,7 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.inference.protocol import Call
+    from collections.abc import Callable
+
+    from engine.inference.protocol import Call, Message
 
 OPENINGS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>")
 """What a call begins with as Hermes, Qwen and SmolLM write it, as Mistral does, and as Llama 3 does (or it writes the JSON alone)."""
@@ -44,6 +46,29 @@ def call_of(name: str, arguments: Any, called: str = "") -> Call:
             read = json.loads(arguments or "{}")
             arguments = read if isinstance(read, dict) else arguments
     return {"id": called, "name": str(name), "arguments": arguments}
+
+
+def as_message(calls: list[Call], said: str = "") -> Message:
+    """An answer with its calls, as the Protocol's messages hold them."""
+    functions = [{"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}} for call in calls]
+    return {"role": "assistant", "content": said, "tool_calls": functions}
+
+
+def written(message: Message) -> Message:
+    """A message as servers take it: the arguments of its calls are JSON text."""
+    return _with_arguments(message, lambda given: given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
+
+
+def unfolded(message: Message) -> Message:
+    """A message as templates take it: the arguments of its calls are objects, where they are JSON."""
+    return _with_arguments(message, lambda given: call_of("", given)["arguments"])
+
+
+def _with_arguments(message: Message, change: Callable[[Any], Any]) -> Message:
+    if not message.get("tool_calls"):
+        return message
+    calls = [{**call, "function": {**call["function"], "arguments": change(call["function"]["arguments"])}} for call in message["tool_calls"]]
+    return {**message, "tool_calls": calls}
 
 
 def parse(tokenizer: Any, text: str, prompt: str) -> tuple[str, list[Call]]:

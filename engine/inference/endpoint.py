@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from engine.hub.endpoint import Server, key_of
-from engine.inference.calls import Calls
+from engine.inference.calls import Calls, written
 from engine.inference.constraint import grammar
 from engine.inference.pictures import sent
 from engine.inference.protocol import Facts, Usage, decoding_rate
@@ -50,7 +50,7 @@ class Endpoint:
     def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = ()) -> Iterator[str]:
         """Pieces of the answer. Raises ``ModelError``."""
         grammar(sampling)  # Says what can't be followed before anything is sent.
-        request = {**_request(sampling), "messages": [sent(message) for message in messages], "stream_options": {"include_usage": True}}
+        request = {**_request(sampling), "messages": [sent(written(message)) for message in messages], "stream_options": {"include_usage": True}}
         if tools:
             request["tools"] = list(tools)
         return self._pieces(lambda server: server.chat(request, self._model), sampling, cancel)
@@ -92,7 +92,9 @@ class Endpoint:
 
     def count(self, messages: list[Message]) -> int:
         """Tokens of the conversation, by a careful guess."""
-        return sum(8 + _size(message.get("content") or "") for message in messages)
+        calls = (call["function"] for message in messages for call in written(message).get("tool_calls", ()))
+        called = sum(16 + _size(call["name"] + call["arguments"]) for call in calls)
+        return called + sum(8 + _size(message.get("content") or "") for message in messages)
 
     def close(self) -> None:
         """Nothing is held here."""

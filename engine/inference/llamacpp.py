@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.devices import cores
 from engine.errors import ModelError
-from engine.inference.calls import Calls
+from engine.inference.calls import Calls, written
 from engine.inference.constraint import grammar
 from engine.inference.guard import neutralise
 from engine.inference.llama_server import open_server
@@ -177,7 +177,7 @@ class LlamaCpp:
             raise no_template(self._facts.name)
         if pictured(messages) and not self._facts.sees:
             raise blind(self._facts.name)
-        return [sent(neutral(message)) for message in messages]
+        return [sent(neutral(written(message))) for message in messages]
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 (our own loopback port)
@@ -216,6 +216,9 @@ def _request(sampling: Sampling, context: int) -> dict[str, Any]:
 def neutral(message: Message) -> Message:
     """The message with its texts made harmless: the template is applied as text, so a control token inside would act."""
     content = message.get("content") or ""
+    if calls := message.get("tool_calls"):
+        functions = [{name: neutralise(value) for name, value in call["function"].items()} for call in calls]
+        message = {**message, "tool_calls": [{**call, "function": function} for call, function in zip(calls, functions, strict=True)]}
     if isinstance(content, str):
         return {**message, "content": neutralise(content)}
     return {**message, "content": [{**part, "text": neutralise(part["text"])} if part["type"] == "text" else part for part in content]}

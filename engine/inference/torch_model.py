@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.devices import cpu_bf16, set_torch_threads
 from engine.errors import ModelError
-from engine.inference.calls import OPENINGS, parse
+from engine.inference.calls import OPENINGS, parse, unfolded
 from engine.inference.constraint import Constraint, grammar
 from engine.inference.llamacpp import no_template, no_tools, too_long
 from engine.inference.pictures import blind, eyeless, opened, pictured
@@ -19,7 +19,7 @@ from engine.inference.widened import widen
 from engine.jobs.context import CancelToken
 from engine.models.adapter_gguf import template_of
 from engine.models.estimate import loaded_dtype, stored_dtype
-from engine.models.load import attach, checked_device, load_causal, load_quantised
+from engine.models.load import attach, checked_device, first_line, load_causal, load_quantised
 from engine.models.sight import folder_sees, load_seeing, without_eyes
 
 if TYPE_CHECKING:
@@ -170,14 +170,20 @@ class TorchModel:
             raise eyeless(self._name, self._blind) if self._blind else blind(self._name)
         if tools and "tools" not in self._tokenizer.get_chat_template(template, tools=tools):
             raise no_tools(self._name)
+        from jinja2 import TemplateError
+
         going_on = messages[-1]["role"] == "assistant"
         how: dict[str, Any] = {
             "chat_template": template, "tools": tools, "add_generation_prompt": not going_on, "continue_final_message": going_on,
             "return_tensors": "pt", "sanitize_control_tokens": True,
         }  # fmt: skip
-        if self._processor is None:
-            return self._tokenizer.apply_chat_template(messages, **how).to(self._device)
-        encoded = self._processor.apply_chat_template([opened(message) for message in messages], tokenize=True, return_dict=True, **how)
+        spoken = [unfolded(message) for message in messages]
+        try:
+            if self._processor is None:
+                return self._tokenizer.apply_chat_template(spoken, **how).to(self._device)
+            encoded = self._processor.apply_chat_template([opened(message) for message in spoken], tokenize=True, return_dict=True, **how)
+        except TemplateError as error:
+            raise ModelError(f"{self._name}'s chat template refuses this conversation: {first_line(error)}", "Start anew: clear.") from None
         return encoded.to(self._device, self._model.dtype)
 
     def _switch(self, adapter: str, version: str, ids: list[int]) -> int:

@@ -204,7 +204,8 @@ class ChatState:
             facts = record.facts
             same: dict[str, Any] = {"id": getattr(record, "id", 0), "siblings": list(getattr(record, "siblings", ()))}
             if record.role == "user":
-                self.add("user", record.text, attached=[str(item.get("name", "")) for item in facts.get("attached", [])], **same)
+                given = [f"result of {facts['result']['name']}"] if facts.get("result") else []
+                self.add("user", record.text, attached=[*(str(item.get("name", "")) for item in facts.get("attached", [])), *given], **same)
             else:
                 # An answer with no figures was being written when its process ended.
                 usage = facts.get("usage") or ({"finish": "error"} if facts.get("kind") == "chat" else {})
