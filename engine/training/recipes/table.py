@@ -87,7 +87,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         shapes=("tagging",),
         needs="A tagger needs a column with a list of words and one with a list of tags (--tokens, --tags).",
         defaults={
-            "learning_rate": 2e-4, "batch_size": 16, "max_length": 128, "epochs": 5.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "learning_rate": 2e-4, "batch_size": 16, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
             "eval_rows": 256,
         },
         roles=("tokens", "tags"),
