@@ -90,6 +90,7 @@ VERBS: dict[str, str] = {
     "replay-run": "engine.commands.capsules:ReplayRun",
     "checkpoints": "engine.commands.checkpoints:Checkpoints",
     "scrub": "engine.commands.checkpoints:Scrub",
+    "merge": "engine.commands.merge:Merge",
     "sweep": "engine.commands.sweep:Sweep",
     "preflight": "engine.commands.preflight:Preflight",
     "checkpoint": "engine.commands.steering:Checkpoint",

@@ -10,7 +10,7 @@ from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
 from engine.errors import BitternError, DataError, ModelError, NotFound
 from engine.training.recipes.table import RECIPES, Preset, preset, suits
-from engine.training.spec import RecipeName, TrainSpec
+from engine.training.spec import Init, Method, RecipeName, TrainSpec
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
@@ -49,7 +49,10 @@ class Train(Work):
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass")
     grad_accumulation: int = Field(1, ge=1, description="Batches in one optimiser step")
     max_length: int | None = Field(None, ge=8, description="Longest row in tokens; a longer one loses the start of its prompt")
-    method: Literal["auto", "lora", "full"] = Field("auto", description="lora: a small adapter; full: every weight")
+    method: Literal["auto", Method] = Field(
+        "auto", description="lora: a small adapter; dora, rslora: kinds of it; ia3: scales alone; prompt: virtual tokens; full: every weight"
+    )
+    init: Init = Field("default", description="How LoRA's new weights begin: default is Kaiming's; orthogonal needs an even rank")
     rank: int = Field(8, ge=1, description="LoRA's rank")
     alpha: int = Field(16, ge=1, description="LoRA's alpha: the adapter is scaled by alpha / rank")
     seed: int = Field(0, ge=0, description="Decides the order of rows, dropout and new weights")
@@ -99,7 +102,7 @@ class Train(Work):
         asked: dict[str, Any] = {
             "epochs": self.epochs, "max_steps": self.max_steps, "rows": self.rows, "learning_rate": self.learning_rate,
             "batch_size": self.batch_size, "grad_accumulation": self.grad_accumulation, "max_length": self.max_length,
-            "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "seed": self.seed,
+            "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "init": self.init, "seed": self.seed,
             "split": self.split, "eval_rows": self.eval_rows, "eval_steps": self.eval_steps, "save_steps": self.save_steps,
             "patience": self.patience, "keep_checkpoints": self.keep_checkpoints, "samples": self.samples if RECIPES[self.recipe].writes else 0,
         }  # fmt: skip

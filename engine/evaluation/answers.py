@@ -108,7 +108,9 @@ class Answers:
         for at, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
             labels[at, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer, device=ids.device)
         with torch.inference_mode():
-            logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
+            logits = (
+                self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, -ids.shape[1] : -1].float()
+            )  # behind the tokens of a tuned prompt
             losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels[:, 1:], ignore_index=IGNORED, reduction="none")
         return [round(value, 6) for value in losses.double().sum(-1).tolist()]
 

@@ -146,7 +146,7 @@ def train(
 
 def keeps_best(spec: TrainSpec) -> bool:
     """Whether each best measure is saved: where somebody waits for it, and where it is as small as an adapter."""
-    return spec.patience is not None or spec.method == "lora"
+    return spec.patience is not None or spec.method != "full"
 
 
 def _best(job: JobContext, spec: TrainSpec, trainer: Trainer, seconds: float, ended: Ended = "") -> Trained:

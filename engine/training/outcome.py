@@ -52,7 +52,7 @@ def put_in_place(
         folder=str(final),
         base=spec.base,
         facts={
-            "recipe": spec.recipe, "method": spec.method, **({"rank": spec.rank, "alpha": spec.alpha} if spec.method == "lora" else {}),
+            "recipe": spec.recipe, "method": spec.method, **({"rank": spec.rank, "alpha": spec.alpha} if spec.method in ("lora", "dora", "rslora") else {}),
             "steps": state.global_step, "epochs": round(float(state.epoch or 0), 3), "learning_rate": spec.learning_rate, "seed": spec.seed,
             "eval_loss_before": before, "eval_loss_after": after, "trained_on": f"{spec.dataset}/{spec.split}",
             "fingerprint": dataset.fingerprint, "rows": len(prepared.train), "seconds": round(seconds, 1), "job": job.id, **prepared.facts, **(facts or {}),

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 RecipeName = Literal["sft", "classify", "embed", "rerank", "tag", "multilabel", "regress", "seq2seq"]
-Method = Literal["lora", "full"]
+Method = Literal["lora", "dora", "rslora", "ia3", "prompt", "full"]
+Init = Literal["default", "gaussian", "orthogonal"]
 Scheduler = Literal["linear", "cosine", "constant_with_warmup"]
 
 
@@ -31,6 +32,8 @@ class TrainSpec(BaseModel):
     grad_accumulation: int = Field(1, ge=1, description="Batches in one optimiser step")
     max_length: int = Field(512, ge=8, description="Longest row, in tokens")
     method: Method = "lora"
+    init: Init = "default"
+    virtual_tokens: int = Field(20, ge=1, description="Tokens that prompt tuning puts before each row")
     rank: int = Field(8, ge=1)
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1, description="LoRA's dropout")

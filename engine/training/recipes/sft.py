@@ -45,7 +45,7 @@ class Sft(Recipe):
 
     def model(self, spec: TrainSpec, folder: Path, prepared: Prepared) -> Any:
         # Frozen weights are kept in bfloat16 where that is native; weights that learn are always float32.
-        dtype = "bfloat16" if spec.method == "lora" and bf16_pays() else "float32"
+        dtype = "bfloat16" if spec.method != "full" and bf16_pays() else "float32"
         model, _ = load_causal(folder, dtype=dtype)
         model.config.use_cache = False
         return adapt(model, spec, "CAUSAL_LM")
@@ -59,7 +59,7 @@ class Sft(Recipe):
         prepared.tokenizer.save_pretrained(folder)
 
     def kind(self, spec: TrainSpec) -> str:
-        return "adapter" if spec.method == "lora" else "chat"
+        return "chat" if spec.method == "full" else "adapter"
 
 
 def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str) -> tuple[list[dict[str, Any]], Tally]:
