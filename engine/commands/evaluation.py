@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Now, Work
 from engine.errors import DataError, ModelError, NotFound
+from engine.evaluation.questions import columns_of
 from engine.evaluation.spec import TaskName
 from engine.evaluation.tasks import TASKS, of_model
 from engine.results import Result, Table
@@ -22,9 +23,10 @@ class Evaluate(Work):
     """Measure a model on a dataset, and keep every prediction.
 
     A classifier is measured by its labels (accuracy, macro F1, confusion); a chat model or adapter by what it writes
-    (exact match, ROUGE-L, chrF) and by the perplexity of the right answer; on labelled texts by its labels too. An encoder
-    or a reranker is measured by what it puts first for a query (nDCG, MRR, recall): out of --corpus, against --qrels, or,
-    on pairs, out of all texts that belong to some query of the split.
+    (exact match, ROUGE-L, chrF) and by the perplexity of the right answer; on labelled texts by its labels too; on
+    questions with options by which of them it finds likeliest (choice). An encoder or a reranker is measured by what it
+    puts first for a query (nDCG, MRR, recall): out of --corpus, against --qrels, or, on pairs, out of all texts that
+    belong to some query of the split.
     Measure two models on the same rows, then `compare` them; --with does both in one job and ends with the comparison.
     """
 
@@ -37,6 +39,7 @@ class Evaluate(Work):
         "evaluate smollm2 --on tickets --task perplexity",
         "evaluate smollm2-tickets --on tickets --with base",
         "evaluate minilm --on queries --corpus documents --qrels judgements",
+        "evaluate smollm2 --on exam --task choice --question stem --options a,b,c,d --answer key",
     )
     completes = {"model": "models", "on": "datasets", "with_": "models", "corpus": "datasets", "qrels": "datasets", "encoder": "models"}
 
@@ -54,6 +57,10 @@ class Evaluate(Work):
 
     with_: str = Field("", description="Measure this model first, on the same rows, and compare; base for the one that the model was trained from")
 
+    question: str = Field("", description="choice: the column of the question, where it is not recognised")
+    options: str = Field("", description="choice: the column that holds the options, or one column each, with commas")
+    answer: str = Field("", description="choice: the column that says which option is right: a number, a letter, or the option's text")
+
     def title(self) -> str:
         return f"evaluate {self.model}{f' with {self.with_}' if self.with_ else ''} on {self.on}"
 
@@ -62,11 +69,12 @@ class Evaluate(Work):
         model, dataset = workspace.models.get(self.model), workspace.datasets.get(self.on)
         if model.kind == "adapter":
             workspace.models.get(model.base)
-        task = of_model(model, dataset) if self.task == "auto" else self.task
-        _check(task, model, dataset)
+        named = self._named()
+        task: TaskName | None = self.task if self.task != "auto" else "choice" if named else of_model(model, dataset)
+        _check(task, model, dataset, named)
         baseline = self._baseline(desk, model)
         if baseline:
-            _check(task, workspace.models.get(baseline), dataset)
+            _check(task, workspace.models.get(baseline), dataset, named)
         others = retrieving(desk, self, [model.kind, *([workspace.models.get(baseline).kind] if baseline else [])]) if task == "retrieval" else {}
         return self.model_copy(update={"task": task, "split": _split(self.split, dataset), "with_": baseline, **others})
 
@@ -94,11 +102,15 @@ class Evaluate(Work):
         found = pairs([job.workspace.runs.get(number) for number in runs])
         return told(job.workspace, found, compare_all(found))
 
+    def _named(self) -> dict[str, str]:
+        """The columns that were named."""
+        return {role: name for role, name in (("question", self.question), ("options", self.options), ("answer", self.answer)) if name}
+
     def _spec(self, model: str) -> EvalSpec:
         from engine.evaluation.spec import EvalSpec
 
         values = {"model": model, "dataset": self.on, "split": self.split, "task": self.task, "rows": self.rows}
-        options = {name: value for name in ("corpus", "qrels", "encoder") if (value := getattr(self, name))}
+        options = {name: value for name in ("corpus", "qrels", "encoder") if (value := getattr(self, name))} | self._named()
         more = {"batch_size": self.batch_size, "max_tokens": self.max_tokens, "seed": self.seed, "options": options}
         return EvalSpec.model_validate({**values, **more})
 
@@ -138,7 +150,10 @@ def retrieving(desk: Desk, asked: Evaluate, kinds: list[str]) -> dict[str, str]:
     return {"encoder": search_encoder(desk, asked.encoder).name} if set(kinds) != {"encoder"} else {}
 
 
-def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord) -> None:
+def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, named: dict[str, str]) -> None:
+    """Raises ``ModelError``, ``DataError``."""
+    if task != "choice" and named:
+        raise DataError(f"--{next(iter(named))} is for questions with options, not for {task}.", "Leave it out, or say --task choice.")
     if model.kind == "tokenizer":
         raise ModelError(f"“{model.name}” is a tokenizer: it answers nothing.", "`stats DATASET --tokens NAME` measures a tokenizer.")
     if model.kind == "encoder" and (task is None or (task == "retrieval" and not TASKS[task].fits(dataset))):
@@ -151,7 +166,7 @@ def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord) ->
             f"“{model.name}” is {'an' if model.kind[0] in 'aeiou' else 'a'} {model.kind}: it can't be measured by {task or 'any task'}.",
             "Leave --task open: it follows from the model." if task else "Measure a model that answers or names labels.",
         )
-    if not TASKS[task].fits(dataset):
+    if not (columns_of(dataset, named) if named else TASKS[task].fits(dataset)):
         raise DataError(
             f"“{dataset.name}” has the shape {dataset.shape}: its rows have nothing to measure {task} against.",
             f"It needs {TASKS[task].needs}.",

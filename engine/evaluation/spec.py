@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-TaskName = Literal["classification", "tagging", "multilabel", "regression", "generation", "perplexity", "retrieval"]
+TaskName = Literal["classification", "tagging", "multilabel", "regression", "choice", "generation", "perplexity", "retrieval"]
 """The names of ``engine.evaluation.tasks.TASKS``."""
 
 

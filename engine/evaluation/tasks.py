@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.evaluation.questions import recognised
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -78,6 +80,9 @@ TASKS: dict[TaskName, Kind] = {
     "tagging": Kind("engine.evaluation.tagging", ("tagger",), shaped("tagging"), "a list of words and a list of tags"),
     "multilabel": Kind("engine.evaluation.labelsets", ("multilabel",), shaped("multilabel"), "a text and a list of labels"),
     "regression": Kind("engine.evaluation.numbers", ("regressor",), _scored, "a text, or two, and a column of numbers"),
+    "choice": Kind(
+        "engine.evaluation.choice", ("chat", "adapter"), recognised, "a question, options and an answer (name them: --question, --options, --answer)"
+    ),
     "generation": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _ANSWERED, _ANSWER),
     "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _ANSWERED, _ANSWER),
     "retrieval": Kind(
