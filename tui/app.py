@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -136,7 +137,8 @@ class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
 
     async def on_bridge_wake(self) -> None:
         if wait := self.bridge.pause_before_drain():
-            self.set_timer(wait, self.take_events)
+            # Not by a timer of Textual's, which is a task of its own each time.
+            asyncio.get_running_loop().call_later(wait, self.call_next, self.take_events)
         else:
             await self.take_events()
 

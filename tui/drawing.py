@@ -1,33 +1,104 @@
-"""The main screen, which asks only those widgets for their lines that lie where something changed."""
+"""The main screen, which asks only those widgets for their lines that are seen where something changed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from textual._compositor import Compositor
+from textual.geometry import Region
 from textual.screen import Screen
+from textual.widget import Widget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
-    from textual.geometry import Region
+    from textual.geometry import Size
+    from textual.messages import Layout
     from textual.strip import Strip
 
 
 class NarrowCompositor(Compositor):
-    """Textual (pinned) asks each widget whose container lies where something changed: a word more in an answer had the
-    whole screen put together again."""
+    """Textual (pinned) asks each widget whose container lies where something changed for all of its lines: a word more in
+    an answer had the whole screen put together again."""
 
-    def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:
+    def _render_chops(self, crop: Region, is_rendered_line: Callable[[int], bool]) -> Sequence[Mapping[int, Strip]]:
+        """The pieces of each line between the edges of widgets, from the front to the back; those outside ``crop`` are
+        nothing, and a widget that is wholly behind others is not asked."""
+        cuts = self.cuts
+        chops: list[dict[int, Strip | None]] = [dict.fromkeys(line[:-1]) for line in cuts]
+        # How many pieces of a line are to be found yet.
+        wanted = {
+            y: sum([end > crop.x and x < crop.right for x, end in zip(cuts[y], cuts[y][1:], strict=False)])
+            for y in crop.line_range
+            if y < len(cuts) and is_rendered_line(y)
+        }
         for widget, (region, clip) in self.visible_widgets.items():
             shown = region.intersection(clip)
-            if shown and (crop is None or crop.overlaps(shown)):
-                yield region, clip, widget.render_lines(shown.translate((-region.x, -region.y)))
+            if not shown or not crop.overlaps(shown):
+                continue
+            left, right = shown.x, shown.right
+            gaps = {}
+            for y in range(max(shown.y, crop.y), min(shown.bottom, crop.bottom)):
+                if wanted.get(y):
+                    chop = chops[y]
+                    edges = [x for x in cuts[y] if left <= x <= right]
+                    if None in [chop[x] for x in edges[:-1]]:
+                        gaps[y] = edges
+            if not gaps:
+                continue
+            top, bottom = min(gaps), max(gaps) + 1
+            strips = widget.render_lines(Region(left - region.x, top - region.y, shown.width, bottom - top))
+            for y, edges in gaps.items():
+                chop = chops[y]
+                pieces = strips[y - top].divide([x - left for x in edges[1:]]) if len(edges) > 2 else [strips[y - top]]
+                for x, end, piece in zip(edges, edges[1:], pieces, strict=False):
+                    if chop[x] is None:
+                        chop[x] = piece
+                        wanted[y] -= end > crop.x and x < crop.right
+        return chops  # type: ignore[return-value]
+
+    def reflow_visible(self, parent: Widget, size: Size) -> set[Widget]:
+        """Textual's way for scrolling, for widgets that grow too: places only what is in sight, and returns what came into
+        sight or has another size."""
+        if self._visible_map is None:
+            self._visible_map = self._full_map
+        before = self._visible_map
+        found = super().reflow_visible(parent, size)
+        for widget, place in self._visible_map.items():
+            if (was := before.get(widget)) is None or was == place:
+                continue
+            if was.region.size != place.region.size:
+                found.add(widget)
+            else:
+                # What it scrolls over may have grown; that is no event.
+                widget._size_updated(place.region.size, place.virtual_size, place.container_size, layout=False)
+        return found
+
+
+class Grows(Widget):
+    """A widget that may take another line and moves nothing outside the panel that scrolls it."""
 
 
 class MainScreen(Screen[Any]):
-    """The screen that the panels are on."""
+    """The screen that the panels are on. Where all that happened is that a widget grew (:class:`Grows`), what is out of
+    sight is not arranged: in a long conversation that is nearly all."""
 
     def __init__(self) -> None:
         super().__init__(id="_default")
         self._compositor = NarrowCompositor()
+        self._moved = True
+
+    async def _on_layout(self, message: Layout) -> None:
+        self._moved = self._moved or not isinstance(message.widget, Grows)
+
+    def refresh(self, *regions: Region, layout: bool = False, **how: bool) -> Self:
+        self._moved = self._moved or layout
+        return super().refresh(*regions, layout=layout, **how)
+
+    def _refresh_layout(self, size: Size | None = None, scroll: bool = False) -> None:
+        if not self._moved and size is None and self._layout_widgets:
+            self._layout_widgets.clear()
+            scroll = True
+        self._moved = False
+        super()._refresh_layout(size, scroll)

@@ -16,9 +16,13 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.devices import prepare_environment
+
+if TYPE_CHECKING:
+    from engine.events import Event
+    from tui.app import BitternApp
 
 prepare_environment()
 RATE, SECONDS, STRETCHES = 100, 3, 5
@@ -30,8 +34,55 @@ TEXT = (
 """A paragraph of about sixty words."""
 
 
-async def measure(home: Path) -> None:
-    from engine.events import TokenDelta
+class Watch:
+    """Counts the frames of an app, and has each picture turned into what a terminal would be sent; a test's has none."""
+
+    def __init__(self, app: BitternApp) -> None:
+        self.frames = 0
+        self.idle = 0.0
+        self._words = itertools.cycle(re.findall(r" ?\w{1,7}|\W", TEXT))
+        self._app, self._drain, self._display = app, app.bridge.drain, app._display
+        app.bridge.drain = self._counted  # type: ignore[method-assign]
+        app._display = self._displayed  # type: ignore[method-assign]
+
+    def _counted(self) -> list[Event]:
+        found = self._drain()
+        self.frames += bool(found)
+        return found
+
+    def _displayed(self, screen: Any, update: Any) -> None:
+        if update is not None and hasattr(update, "render_segments"):
+            update.render_segments(self._app.console)
+        self._display(screen, update)
+
+    async def rest(self, seconds: float = 2.0) -> None:
+        """What the screen costs while nothing happens, in seconds of CPU a second."""
+        began = time.thread_time()
+        await asyncio.sleep(seconds)
+        self.idle = (time.thread_time() - began) / seconds
+
+    def _speak(self, seconds: float) -> None:
+        from engine.events import TokenDelta
+
+        start = time.perf_counter()
+        for number in range(int(RATE * seconds)):
+            time.sleep(max(0.0, start + number / RATE - time.perf_counter()))
+            self._app.bridge._heard(TokenDelta(job="1", text=next(self._words)))
+
+    async def stretch(self, seconds: float) -> tuple[int, float]:
+        """Frames, and milliseconds of CPU for each."""
+        self.frames, began, clock = 0, time.thread_time(), time.perf_counter()
+        thread = threading.Thread(target=self._speak, args=(seconds,))
+        thread.start()
+        while thread.is_alive():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
+        spent = time.thread_time() - began - self.idle * (time.perf_counter() - clock)
+        return self.frames, 1000 * spent / self.frames
+
+
+async def measure(home: Path, earlier: int) -> None:
+    """Stream one answer below ``earlier`` questions and as many answers."""
     from tui.app import BitternApp
 
     app = BitternApp(home, warm=False, starter=False)
@@ -39,63 +90,35 @@ async def measure(home: Path) -> None:
         while app.bridge.engine is None:
             await asyncio.sleep(0.05)
         await pilot.pause()
+        for _ in range(earlier):
+            app.chat.add("user", "What does it do?")
+            app.chat.add("answer", TEXT * 2, verb="chat")
+        await app.draw_chat(app.chat.messages)
         app.chat.add("answer", "", verb="chat", ticket="1", busy=True)
-        frames = 0
-        drain = app.bridge.drain
-
-        def counted() -> list[object]:
-            nonlocal frames
-            found = drain()
-            frames += bool(found)
-            return found
-
-        app.bridge.drain = counted  # type: ignore[method-assign, assignment]
-        display = app._display
-
-        def displayed(screen: Any, update: Any) -> None:
-            # What a terminal would be sent; a test's has no terminal.
-            if update is not None and hasattr(update, "render_segments"):
-                update.render_segments(app.console)
-            display(screen, update)
-
-        app._display = displayed  # type: ignore[method-assign]
-        began = time.thread_time()
-        await asyncio.sleep(2)
-        idle = (time.thread_time() - began) / 2
-        words = itertools.cycle(re.findall(r" ?\w{1,7}|\W", TEXT))
-
-        def speak(seconds: float) -> None:
-            start = time.perf_counter()
-            for number in range(int(RATE * seconds)):
-                time.sleep(max(0.0, start + number / RATE - time.perf_counter()))
-                app.bridge._heard(TokenDelta(job="1", text=next(words)))
-
-        async def stretch(seconds: float) -> tuple[int, float]:
-            """Frames, and milliseconds of CPU for each."""
-            nonlocal frames
-            frames, began, clock = 0, time.thread_time(), time.perf_counter()
-            thread = threading.Thread(target=speak, args=(seconds,))
-            thread.start()
-            while thread.is_alive():
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(0.2)
-            spent = time.thread_time() - began - idle * (time.perf_counter() - clock)
-            return frames, 1000 * spent / frames
-
-        await stretch(1)
-        found = [await stretch(SECONDS) for _ in range(STRETCHES)]
+        await asyncio.sleep(1)
+        watch = Watch(app)
+        await watch.rest()
+        await watch.stretch(1)
+        found = [await watch.stretch(SECONDS) for _ in range(STRETCHES)]
         drawn = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
         assert "frozen" in drawn, "the answer reached the screen"
+    report(found, watch.idle, earlier)
+
+
+def report(found: list[tuple[int, float]], idle: float, earlier: int) -> None:
     costs = [cost for _, cost in found]
+    rate = statistics.median(count for count, _ in found) / SECONDS
+    below = f", {earlier} answers above" if earlier else ""
     print(
-        f"{RATE} tokens a second: {statistics.median(count for count, _ in found) / SECONDS:.1f} frames a second, {statistics.median(costs):.1f} ms "
-        f"of CPU a frame (median of {STRETCHES} stretches of {SECONDS} s, best {min(costs):.1f}; under 10), idle {1000 * idle:.0f} ms/s"
+        f"{RATE} tokens a second{below}: {rate:.1f} frames a second, {statistics.median(costs):.1f} ms of CPU a frame (median of {STRETCHES} "
+        f"stretches of {SECONDS} s, best {min(costs):.1f}; under 10), idle {1000 * idle:.0f} ms/s"
     )
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="bittern-frames-", ignore_cleanup_errors=True) as folder:
-        asyncio.run(measure(Path(folder)))
+    for earlier in (0, 30):
+        with tempfile.TemporaryDirectory(prefix="bittern-frames-", ignore_cleanup_errors=True) as folder:
+            asyncio.run(measure(Path(folder), earlier))
 
 
 if __name__ == "__main__":

@@ -122,7 +122,10 @@ class ChatPanel(VerticalScroll):
 
     def _at(self) -> int | None:
         """Which of the messages the cursor is on."""
-        return next((at for at, entry in enumerate(self._spoken) if entry.has_focus_within or entry.has_focus), None)
+        focused = self.screen.focused
+        if focused is None or self not in focused.ancestors:
+            return None
+        return next((at for at, entry in enumerate(self._spoken) if entry in focused.ancestors_with_self), None)
 
     def _stay(self, at: int | None, was: Widget | None) -> None:
         """Where the message ``was``, which the cursor was on, is taken away, it goes to the one that came in its place."""

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from tui.messages import ReviseMessage, RunLine, RunVerb, ShowBranches
 from tui.text import clean, one_line
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.geometry import Region
     from textual.strip import Strip
-    from textual.widgets.markdown import MarkdownStream
 
     from tui.state.chat import Message
 
@@ -116,7 +115,6 @@ class AnswerEntry(Spoken, Vertical):
     def __init__(self, message: Message) -> None:
         super().__init__(classes="entry answer")
         self.message = message
-        self._stream: MarkdownStream | None = None
         self._markdown: Growing | None = None
         self._written = ""
         self._ended = False
@@ -164,23 +162,14 @@ class AnswerEntry(Spoken, Vertical):
             await self.mount(self._markdown, before=".raw")
         if not text.startswith(self._written):
             # What seemed to be words were thoughts.
-            await self._end_stream()
             await self._markdown.update("")
             self._written = ""
-        if self._stream is None:
-            self._stream = Markdown.get_stream(self._markdown)
         if len(text) > len(self._written):
-            await self._stream.write(text[len(self._written) :])
+            await self._markdown.grow(text[len(self._written) :])
             self._written = text
-
-    async def _end_stream(self) -> None:
-        if self._stream is not None:
-            await self._stream.stop()
-            self._stream = None
 
     async def _finish(self, text: str) -> None:
         message = self.message
-        await self._end_stream()
         self.set_class(not message.found, "-nothing")
         self._status("")
         if text and self._markdown is None:
