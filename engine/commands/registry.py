@@ -112,6 +112,7 @@ VERBS: dict[str, str] = {
     "jobs": "engine.commands.jobs:Jobs",
     "job": "engine.commands.jobs:Job",
     "logs": "engine.commands.jobs:Logs",
+    "curves": "engine.commands.curves:Curves",
     "pause": "engine.commands.jobs:Pause",
     "resume": "engine.commands.jobs:Resume",
     "cancel": "engine.commands.jobs:Cancel",

@@ -38,6 +38,7 @@ class JobsPanel(NamedList):
         Binding("x", "cancel", "Cancel"),
         Binding("u", "move('up')", "Up"),
         Binding("d", "move('down')", "Down"),
+        Binding("c", "curves", "Chart"),
     ]
 
     def __init__(self) -> None:
@@ -93,6 +94,13 @@ class JobsPanel(NamedList):
             self.post_message(AskSure(f"Cancel job {self.chosen} while it runs? Its last checkpoint is kept.", line, "Cancel the job"))
         else:
             self.post_message(RunLine(line, quiet=True))
+
+    def action_curves(self) -> None:
+        """The figures of this job and of the three before it that do the same work, on one chart."""
+        if self.chosen and self._jobs is not None:
+            verb = self._jobs.jobs[self.chosen].verb
+            older = [job.id for job in self._jobs.ordered() if job.verb == verb]
+            self.post_message(RunLine(" ".join(["curves", *older[older.index(self.chosen) :][:4]])))
 
     def action_move(self, where: str) -> None:
         if self.chosen:

@@ -22,6 +22,7 @@ SCREENS: dict[str, str] = {
     "tokens": "tui.screens.tokens:TokensScreen",
     "scrub": "tui.screens.scrub:ScrubScreen",
     "mask": "tui.screens.mask:MaskScreen",
+    "curves": "tui.screens.curves:CurvesScreen",
     "versus": "tui.screens.versus:VersusScreen",
     "runs": "tui.screens.runs:RunsScreen",
     "compare": "tui.screens.runs:RunsScreen",

@@ -1,0 +1,93 @@
+"""Several jobs on one chart: smoothing, thinning, the Command, and the screen with its cursor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import events
+from engine.errors import JobError
+from engine.jobs.journal import Journal
+from engine.jobs.series import smooth, thinned
+from tests.tui.test_flows import says, screen, until
+from tui.screens.curves import CurvesScreen
+from tui.state.curves import CurvesView
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+def test_smoothing_does_not_lean_to_zero_and_thinning_keeps_peaks() -> None:
+    flat = [(step, 2.0) for step in range(50)]
+    assert all(abs(value - 2.0) < 1e-9 for _, value in smooth(flat, 0.9)), "TensorBoard's smoothing leaves a constant as it is"
+    assert [round(value, 4) for _, value in smooth([(0, 1.0), (1, 3.0)], 0.5)] == [1.0, 2.3333]
+    points = [(step, 1.0) for step in range(10_000)]
+    points[7_123] = (7_123, 99.0)
+    found = thinned(points, 600)
+    assert len(found) <= 600 and (7_123, 99.0) in found and found[0] == points[0] and found[-1] == points[-1]
+    assert found == sorted(found)
+
+
+def test_a_cursor_reads_each_line_and_stays_within() -> None:
+    view = CurvesView.of("1,2;loss;0.6;1")
+    assert (view.jobs, view.smooth, view.log) == (["1", "2"], 0.6, True)
+    jobs = [{"job": "1", "title": "a", "series": [(0, 10.0), (10, 1.0)]}, {"job": "2", "title": "b", "series": [(0, 100.0)]}]
+    view.data = {"metrics": ["eval_loss", "loss"], "jobs": jobs}
+    assert view.lines()[0] == ("A", [(0, 1.0), (10, 0.0)])
+    assert [value for *_, value in view.reading()] == ["1", "100"]
+    view.move(1)
+    assert view.step == 10 and view.reading()[1][2] == "", "a line that has ended has no value"
+    view.move(-99)
+    assert view.step == 0 and [value for *_, value in view.reading()] == ["10", "100"]
+    view.point(0.9)
+    assert view.step == 10
+    view.next_metric()
+    assert view.metric == "eval_loss"
+
+
+def _jobs(engine: Any) -> list[str]:
+    """Two jobs that are over, with figures of 3,000 steps."""
+    found = []
+    for slower in (1, 2):
+        record = engine.workspace.jobs.add("train", {}, f"train number {slower}", "nobody's")
+        journal = Journal(engine.workspace.paths.job(record.id), record.id)
+        for step in range(1, 3_001):
+            journal.write(events.JobMetric(job=record.id, step=step, name="loss", value=5.0 * slower / step**0.5))
+        journal.write(events.JobMetric(job=record.id, step=3_000, name="eval_loss", value=1.0 * slower))
+        journal.close()
+        found.append(record.id)
+    engine.workspace.database.write("UPDATE jobs SET state = 'done' WHERE slot = ?", "nobody's")
+    return found
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24)])
+async def test_two_jobs_on_one_chart(home: Path, size: tuple[int, int]) -> None:
+    async with screen(home, size) as (app, pilot):
+        one, two = _jobs(app.engine)
+        engine = app.engine
+        answer = await app.bridge.call(lambda: engine.run(engine.parse(f"curves {one} {two} --smooth 0.6")))
+        assert len(answer.table.rows) == 20 and len(answer.data["jobs"][0]["series"]) <= 600 and answer.data["metrics"] == ["eval_loss", "loss"]
+        with pytest.raises(JobError, match="None of these jobs wrote 'accuracy'"):
+            await app.bridge.call(lambda: engine.run(engine.parse(f"curves {one} --metric accuracy")))
+        await says(app, pilot, f"/curves {one} {two}")
+        shown: Any = await until(lambda: app.screen if isinstance(app.screen, CurvesScreen) and app.screen.view.data else None)
+
+        def drawn() -> str:
+            return "\n".join(strip.text for strip in shown._compositor.render_strips())
+
+        await pilot.pause(0.2)
+        assert "A" in drawn() and "B" in drawn() and "train number 2" in drawn() and "0.09129" in drawn(), "letters, titles and last values"
+        await pilot.press("home")
+        await pilot.pause(0.1)
+        assert shown.view.step == 1 and "step 1" in drawn() and "10" in drawn()
+        await pilot.hover("#curves-plot", offset=(size[0] // 2, 5))
+        await pilot.pause(0.1)
+        assert 1_000 < shown.view.step < 2_000, "the mouse reads too"
+        await pilot.press("s", "l")
+        await until(lambda: shown.view.data["smooth"] == 0.6 and shown.view.data["log"])
+        await pilot.press("m")
+        await until(lambda: shown.view.data["metric"] == "eval_loss")
+        await pilot.press("escape")
+        await until(lambda: app.screen is app.main)
