@@ -153,6 +153,7 @@ class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
                 turned = turned or event.what == "sessions"
             elif isinstance(event, events.CallFinished) and self.chat.quiet(event.job):
                 self.talk.tell(event)
+                stale = stale or event.verb == "move"
             elif message := self.chat.apply(event):
                 changed[message.number] = message
                 if isinstance(event, events.CallFinished):

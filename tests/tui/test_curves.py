@@ -91,3 +91,17 @@ async def test_two_jobs_on_one_chart(home: Path, size: tuple[int, int]) -> None:
         await until(lambda: shown.view.data["metric"] == "eval_loss")
         await pilot.press("escape")
         await until(lambda: app.screen is app.main)
+
+
+async def test_what_waits_stands_in_the_order_it_will_run_in_and_is_moved_by_keys(home: Path) -> None:
+    async with screen(home, (80, 24)) as (app, pilot):
+        first, second = (app.engine.workspace.jobs.add("train", {}, name, "nobody's").id for name in ("first", "second"))
+        await app.read_catalog()
+        assert [job.id for job in app.jobs.waiting()] == [first, second]
+        await pilot.press("f4")
+        app.parts.jobs.choose(second)
+        await pilot.press("u")
+        await until(lambda: [job.id for job in app.jobs.waiting()] == [second, first])
+        assert app.parts.jobs.chosen == second, "the cursor stays on the job"
+        await pilot.press("d")
+        await until(lambda: [job.id for job in app.jobs.waiting()] == [first, second])

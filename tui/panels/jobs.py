@@ -29,7 +29,7 @@ LOG_SHOWN = 120
 
 
 class JobsPanel(NamedList):
-    """The jobs, newest first."""
+    """The jobs: those that wait in their order, then the newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Look"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ class JobView:
     log: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     checkpoint: int | None = None
     seq: int = 0
+    position: float = math.inf
+    """Where in the queue it is; a job that was only heard of is at its end."""
     loaded: bool = False
     """Whether the job's journal was read, so that curves and log are whole."""
 
@@ -156,8 +159,13 @@ class JobsState:
         self.jobs: dict[str, JobView] = {}
 
     def ordered(self) -> list[JobView]:
-        """Newest first."""
-        return sorted(self.jobs.values(), key=lambda job: -int(job.id) if job.id.isdigit() else 0)
+        """Those that wait on top, in the order they will run in; then the newest first."""
+
+        def place(job: JobView) -> tuple[bool, float, int]:
+            number, waits = int(job.id) if job.id.isdigit() else 0, job.state == "queued"
+            return not waits, job.position if waits else 0.0, number if waits else -number
+
+        return sorted(self.jobs.values(), key=place)
 
     def running(self) -> list[JobView]:
         return [job for job in self.ordered() if job.state == "running"]
@@ -169,7 +177,7 @@ class JobsState:
         """Take the engine's job records: their states are the truth, what events said in between is kept."""
         for record in records:
             job = self.jobs.setdefault(record.id, JobView(record.id))
-            job.verb, job.title, job.state = record.verb, record.title, record.state
+            job.verb, job.title, job.state, job.position = record.verb, record.title, record.state, record.position
             job.summary, job.error = record.summary, record.error
 
     def load_history(self, job_id: str, history: Iterable[events.Event]) -> None:
@@ -182,6 +190,7 @@ class JobsState:
         if fresh.seq < live:
             return  # more has happened since the journal was read: the next look reads it again
         fresh.state, fresh.summary, fresh.error, fresh.loaded = job.state, job.summary or fresh.summary, job.error or fresh.error, True
+        fresh.position = job.position
         if fresh.state != "running":
             fresh.eta = fresh.rate = None
         self.jobs[job_id] = fresh
