@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.commands.lengths import Lengths
     from engine.commands.training import Train
     from engine.data.query import Query
     from engine.data.shown import Shown
@@ -270,6 +271,24 @@ class Engine:
         from engine.commands.fit import line_of
 
         return line_of(self.workspace, cast("Train", from_line(line)))
+
+    def training_lengths(self, line: str) -> str:
+        """How long the rows of a ``train`` line are and how many are cut, in a sentence; empty where that can't be said."""
+        from engine.commands.lengths import cut_of
+
+        return cut_of(self.workspace, cast("Train", from_line(line)), make=self._warm)
+
+    def lengths(self, texts: list[str]) -> Lengths | None:
+        """Tokens of texts for the model in use, where that can be told at once."""
+        from engine.commands.lengths import lengths
+
+        return lengths(self.workspace, texts, make=self._warm)
+
+    def row_length(self, dataset: str, row: dict[str, Any]) -> Lengths | None:
+        """Tokens of a row's text for the model in use, where that can be told at once."""
+        from engine.commands.lengths import of_row
+
+        return of_row(self.workspace, dataset, row, make=self._warm)
 
     @cached_property
     def models(self) -> ModelPool:

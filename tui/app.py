@@ -21,6 +21,7 @@ from tui.bridge import Bridge
 from tui.conversing import Conversing
 from tui.drawing import MainScreen
 from tui.leaving import Leaving
+from tui.measuring import Measuring
 from tui.palette import Verbs
 from tui.parts import Parts
 from tui.roaming import Roaming
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
+class BitternApp(Conversing, Measuring, Roaming, Asking, Leaving, App[int]):
     """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
 
     TITLE = "Bittern"
@@ -261,6 +262,7 @@ class BitternApp(Conversing, Roaming, Asking, Leaving, App[int]):
     @on(ChatBox.CompletionWanted)
     async def complete(self) -> None:
         """Completions of a slash line; only the answer to the newest text is shown."""
+        self.measure_typed()
         box, shown = self.parts.box, self.parts.completions
         text = box.text
         self._asked += 1

@@ -54,8 +54,10 @@ class Asking(Base):
         given = {"base": base or self.catalog.model, "on": dataset or self.catalog.dataset}
 
         async def memory(line: str) -> str:
-            engine = self.bridge.engine
-            return await self.bridge.call(lambda: engine.training_memory(line)) if engine else ""
+            if (engine := self.bridge.engine) is None:
+                return ""
+            told = await self.bridge.call(lambda: (engine.training_memory(line), engine.training_lengths(line)))
+            return "\n".join(part for part in told if part)
 
         self.push_screen(TrainForm(cls, fields(cls), names, given, memory, self.show_mask), finished)
 

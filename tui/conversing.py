@@ -11,6 +11,7 @@ from tui.text import one_line
 if TYPE_CHECKING:
     from textual.app import App
 
+    from engine.commands.lengths import Lengths
     from engine.engine import Engine
     from tui import messages
     from tui.bridge import Bridge
@@ -48,6 +49,8 @@ class Conversing(Base):
 
         def said(self, event: ChatBox.Sent) -> None: ...
 
+        async def measure(self, texts: list[str]) -> Lengths | None: ...
+
     def __init__(self) -> None:
         super().__init__()
         self.preset = ""
@@ -74,7 +77,10 @@ class Conversing(Base):
                 self._session = session
                 await self.parts.chat.reset(chat)
             self.preset = str(settings.get("preset") or "")
-            await self.parts.chips.show([str(item.get("name", "")) for item in settings.get("attached", [])])
+            attached = settings.get("attached", [])
+            await self.parts.chips.show([str(item.get("name", "")) for item in attached])
+            if found := await self.measure([str(item.get("text", "")) for item in attached]):
+                self.parts.chips.tell(found.tokens)
             self.draw_mode()
 
     # -- dialogs -----------------------------------------------------------------------------------------------
@@ -113,7 +119,16 @@ class Conversing(Base):
         own = {**settings.get("sampling", {}), "system": settings.get("system", ""), "preset": settings.get("preset", "")}
         given = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in own.items() if value not in ("", [], None)}
         shown = [view for view in views if view.name not in ("reset", "session")]
-        self.push_screen(SamplingForm(cls, shown, {"presets": presets}, given), self._run_quietly)
+
+        async def prompt(line: str) -> str:
+            """How long the system prompt of a filled-in form is."""
+            system = (await self.bridge.call(lambda: engine.parse(line))).model_dump().get("system")
+            found = await self.measure([system] if system else [])
+            if found is None:
+                return ""
+            return f"The system prompt has {found.tokens[0]:,} of the {found.window:,} tokens that {found.model} reads."
+
+        self.push_screen(SamplingForm(cls, shown, {"presets": presets}, given, prompt), self._run_quietly)
 
     async def on_show_branches(self) -> None:
         from tui.screens.branches import BranchesScreen

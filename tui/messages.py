@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.errors import BitternError
 
 
@@ -105,3 +107,11 @@ class ReviseMessage(Message):
 
 class ShowBranches(Message):
     """Show the conversation as a tree."""
+
+
+@dataclass
+class MeasureTexts(Message):
+    """How many tokens have these? ``show`` is called with those of each, where that can be told at once."""
+
+    texts: list[str]
+    show: Callable[[list[int]], None]

@@ -38,6 +38,8 @@ class Attach(Now):
     session: str = Field("", description="Which conversation (the current one)")
 
     def run(self, desk: Desk) -> Result:
+        from engine.commands.lengths import lengths
+
         session = current(desk, self.session)
         item = _read(desk, self.what.strip()) if self.what.strip() else None
 
@@ -56,12 +58,14 @@ class Attach(Now):
             desk.publish(CatalogChanged(what="sessions", name=session))
         else:
             attached = desk.workspace.sessions.settings(session).get("attached", [])
+        counted = lengths(desk.workspace, [entry["text"] for entry in attached]) if attached else None
+        tokens = [f"{count:,}" if count else "" for count in (counted.tokens if counted else [0] * len(attached))]
         rows = [
-            [str(number), entry["kind"], entry["name"], f"{len(entry['text']):,}" if entry["text"] else ""]
+            [str(number), entry["kind"], entry["name"], f"{len(entry['text']):,}" if entry["text"] else "", tokens[number - 1]]
             for number, entry in enumerate(attached, start=1)
         ]
         told = f"{len(rows)} attached: {'it goes' if len(rows) == 1 else 'they go'} along with what is said next." if rows else "Nothing is attached."
-        return Result(told, {"session": session, "attached": attached}, Table(["", "kind", "name", "characters"], rows) if rows else None)
+        return Result(told, {"session": session, "attached": attached}, Table(["", "kind", "name", "characters", "tokens"], rows) if rows else None)
 
 
 def _read(desk: Desk, what: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +73,27 @@ def counter(workspace: Workspace, name: str) -> Counter:
     return _load(name, str(file), file.stat().st_mtime_ns)
 
 
+def at_once(workspace: Workspace, name: str, *, make: bool = False) -> Counter | None:
+    """:func:`counter` where it takes no longer than reading a file; ``None`` where the tokenizer has to be taken out of a
+    GGUF first, which with ``make`` begins in the background. Raises ``NotFound``, ``ModelError``."""
+    record, file = tokenizer_of(workspace, name)
+    if file.suffix == ".gguf" and not _made_from(workspace, record.name, file).is_file():
+        if make and (key := str(file)) not in _making:
+            _making.add(key)
+            threading.Thread(target=_quietly, args=(workspace, record.name, file), name="take-tokenizer", daemon=True).start()
+        return None
+    return counter(workspace, name)
+
+
+_making: set[str] = set()
+"""GGUF files whose tokenizer was asked for in this process: one that can't be read is not tried again and again."""
+
+
+def _quietly(workspace: Workspace, name: str, file: Path) -> None:
+    with suppress(ModelError, OSError):
+        _from_gguf(workspace, name, file)
+
+
 def tokenizer_of(workspace: Workspace, name: str) -> tuple[ModelRecord, Path]:
     """The model that has the tokenizer (an adapter's base), and the tokenizer.json or the GGUF that holds it.
 
@@ -88,8 +111,7 @@ def tokenizer_of(workspace: Workspace, name: str) -> tuple[ModelRecord, Path]:
 def _from_gguf(workspace: Workspace, name: str, file: Path) -> Path:
     """The tokenizer inside a GGUF as a tokenizer.json, made once. transformers rebuilds it, in a process of its own: it
     imports torch, which the screen's process never does. Takes seconds the first time. Raises ``ModelError``."""
-    stat = file.stat()
-    made = workspace.paths.models / ".tokenizers" / f"{name}-{stat.st_size}-{stat.st_mtime_ns}.json"
+    made = _made_from(workspace, name, file)
     if not made.is_file():
         made.parent.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "engine.models.tokens", str(file), str(made)]
@@ -97,6 +119,11 @@ def _from_gguf(workspace: Workspace, name: str, file: Path) -> Path:
         if done.returncode:
             raise _unreadable(file, (done.stderr.strip().splitlines() or ["no reason was given"])[-1])
     return made
+
+
+def _made_from(workspace: Workspace, name: str, file: Path) -> Path:
+    stat = file.stat()
+    return workspace.paths.models / ".tokenizers" / f"{name}-{stat.st_size}-{stat.st_mtime_ns}.json"
 
 
 def _unreadable(file: Path, why: str) -> ModelError:

@@ -17,6 +17,7 @@ from tui.text import cells, one_line
 from tui.widgets.detail import RowView
 from tui.widgets.looking import Looking
 from tui.widgets.marking import Marking
+from tui.widgets.measured import Measured
 from tui.widgets.prompt import Prompt
 from tui.widgets.rows import WINDOW, RowsTable
 from tui.widgets.schema import Schema
@@ -33,7 +34,7 @@ MEDIA = re.compile("image|audio|binary")
 TABLE_ONLY = ("order", "hide", "show_all", "edit")
 
 
-class DatasetDetail(Looking, Taking, Marking, Vertical):
+class DatasetDetail(Looking, Taking, Marking, Measured, Vertical):
     """Three pictures of a dataset, one seen at a time: the table, a row, the columns."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -207,6 +208,8 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
         parent.border_title = Content(one_line(f"{item.name}{where}", 50))
         room = max(20, self.size.width - 6)
         state = look.told(self._view.rows, item.splits.get(look.split, 0), room) if look and self._view else ""
+        if self.in_row and self.length:
+            state = f"{self.length} · {state}" if state else self.length
         parent.border_subtitle = Content("looking… Esc stops it" if self._token else one_line(state, room))
 
     async def _show_row(self, at: int, *, focus: bool = True) -> None:
@@ -223,6 +226,7 @@ class DatasetDetail(Looking, Taking, Marking, Vertical):
         await view.show(row, *self._cited, media)
         if self.table:
             self.table.go(at)
+        self.count_row(row)
         self._draw_facts()
         if media:
             self.run_worker(self._bring_media(self.look, number), group="media", exclusive=True, exit_on_error=False)

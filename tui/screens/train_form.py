@@ -128,7 +128,7 @@ class TrainForm(ModalScreen[str]):
         asked = self._asked
         said = await self._memory(asked) if self._memory and asked else ""
         if asked == self._asked:
-            style = "$error" if "does not fit" in said else "$warning" if "tight" in said else "$text-muted"
+            style = "$error" if "does not fit" in said else "$warning" if "tight" in said or "would be cut" in said else "$text-muted"
             self.query_one("#memory", Static).update(Content.styled(clean(said), style))
 
     def on_input_changed(self) -> None:

@@ -26,8 +26,14 @@ class Chip(Static):
         number: int
 
     def __init__(self, number: int, name: str) -> None:
-        super().__init__(Content.assemble(("+ ", "$accent"), one_line(name, 40), ("  ✕", "$text-muted")), classes="chip", markup=False)
-        self._number = number
+        super().__init__(classes="chip", markup=False)
+        self._number, self._name = number, name
+        self.tell(0)
+
+    def tell(self, tokens: int) -> None:
+        """Draw the name, and the tokens where they are known."""
+        length = f" {tokens:,} tok" if tokens else ""
+        self.update(Content.assemble(("+ ", "$accent"), one_line(self._name, 40), (f"{length}  ✕", "$text-muted")))
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
@@ -40,13 +46,21 @@ class Chips(Horizontal):
     def __init__(self) -> None:
         super().__init__(id="chips")
         self.names: list[str] = []
+        self.tokens = 0
+        """Of all that is attached, where that is known."""
         self.display = False
 
     async def show(self, names: Sequence[str]) -> None:
         if list(names) == self.names:
             return
-        self.names = list(names)
+        self.names, self.tokens = list(names), 0
         self.display = bool(names)
         with self.app.batch_update():
             await self.remove_children()
             await self.mount(*(Chip(number, name) for number, name in enumerate(names, start=1)))
+
+    def tell(self, tokens: Sequence[int]) -> None:
+        """How long each attachment is for the model in use."""
+        self.tokens = sum(tokens)
+        for chip, count in zip(self.query(Chip), tokens, strict=False):
+            chip.tell(count)

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.messages import OpenRow, RunVerb
+from tui.messages import MeasureTexts, OpenRow, RunVerb
 from tui.text import clean, marked_line, one_line
 from tui.widgets.chatbox import ChatBox
 from tui.widgets.entities import in_colour
@@ -39,8 +39,14 @@ class Citations(OptionList):
     def on_mount(self) -> None:
         for number, passage in enumerate(self._passages, start=1):
             self.add_option(Option(self._entry(passage.get("n", number), passage)))
+        self.post_message(MeasureTexts([str(passage.get("text", "")) for passage in self._passages], self._tell_lengths))
 
-    def _entry(self, number: int, passage: dict[str, Any]) -> Content:
+    def _tell_lengths(self, tokens: list[int]) -> None:
+        for at, (passage, count) in enumerate(zip(self._passages, tokens, strict=True)):
+            if count and at < self.option_count:
+                self.replace_option_prompt_at_index(at, self._entry(passage.get("n", at + 1), passage, f" · {count:,} tok"))
+
+    def _entry(self, number: int, passage: dict[str, Any], length: str = "") -> Content:
         """Where the row stands, and what of it answers: the quote or the best sentence, the words asked for in bold."""
         if quote := str(passage.get("quote") or ""):
             said = marked_line(quote, passage.get("words") or [], 240)
@@ -49,7 +55,7 @@ class Citations(OptionList):
             start, end = passage.get("best") or (0, len(text))
             said = marked_line(text, passage.get("spans") or [], 240, start, end)
         return Content.assemble(
-            (f"[{number}] ", "bold $accent"), (one_line(passage.get("address", ""), 40), "$text-muted"), "  ",
+            (f"[{number}] ", "bold $accent"), (one_line(passage.get("address", ""), 40) + length, "$text-muted"), "  ",
             *((piece, "bold") if marked else piece for piece, marked in said),
         )  # fmt: skip
 
