@@ -1,65 +1,138 @@
-"""``kill -9`` in the middle of a training, then ``resume``: the same losses as if nothing had happened."""
+"""``kill -9`` in the middle of a training of any recipe, then ``resume``: the same losses as if nothing had happened.
+
+A recipe joins with a line in ``CASES``, and a base or rows in ``BASES`` and ``ROWS`` where it needs others. The training
+that nothing happens to and the one that goes on run in this process; the one that is killed in a process of its own,
+forked from a server with the heavy libraries loaded, so that a case takes seconds.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from engine import events
+from engine.engine import Engine
 from engine.jobs import journal
-from engine.store.workspace import Workspace
+from tests.fakes.follow import finish
+from tests.fakes.tiny import bert, chat_model, instruction_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 STEPS = 24
+"""Killed when 12 are done, with checkpoints at every fifth: from 10 it goes on."""
 
 
-def bittern(home: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "tui", "--workspace", str(home), "--quiet", *words]
+class Case(NamedTuple):
+    """A recipe, the base and the rows that it is tried with, and what else its line says."""
+
+    recipe: str
+    base: str
+    rows: str
+    words: str = ""
 
 
-def losses(home: Path, job: str) -> dict[int, float]:
-    """The training loss at each step; where a step was done twice, both must agree."""
-    found: dict[int, float] = {}
+def labelled(count: int) -> str:
+    """JSON lines with a text and one of three labels."""
+    words = ("heron", "reed", "pond")
+    return "".join(json.dumps({"text": f"a {words[n % 3]} by {words[n % 2]} {n}", "label": words[n % 3]}) + "\n" for n in range(count))
+
+
+BASES: dict[str, Callable[[Path], Path]] = {"chat": chat_model, "bert": bert}
+ROWS: dict[str, Callable[[int], str]] = {"instructions": instruction_rows, "labels": labelled}
+CASES = [
+    Case("sft", "chat", "instructions"),
+    Case("classify", "bert", "labels", "--method lora"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A workspace with every base and dataset of ``CASES``, and a warm server to fork from."""
+    from multiprocessing import forkserver
+
+    multiprocessing.set_forkserver_preload(["engine.jobs.warm"])
+    forkserver.ensure_running()
+    root = tmp_path_factory.mktemp("kill")
+    before = os.environ.get("BITTERN_RUNNER")
+    os.environ["BITTERN_RUNNER"] = "thread"
+    opened = Engine(root / "home", everything=True)
+    try:
+        for name in {case.base for case in CASES}:
+            finish(opened, opened.run(opened.parse(f"pull {BASES[name](root / name)} --name {name}")).data["job"])
+        for name in {case.rows for case in CASES}:
+            (root / f"{name}.jsonl").write_text(ROWS[name](80), encoding="utf-8")
+            finish(opened, opened.run(opened.parse(f"add {root / name}.jsonl --name {name}")).data["job"])
+    finally:
+        opened.close(5)
+    yield root / "home"
+    if before is None:
+        del os.environ["BITTERN_RUNNER"]
+    else:
+        os.environ["BITTERN_RUNNER"] = before
+
+
+def train_until_killed(home: Path, line: str) -> None:
+    """What the process that is killed does: a training in a thread of its own engine."""
+    os.environ["BITTERN_RUNNER"] = "thread"
+    opened = Engine(home, everything=True)
+    opened.run(opened.parse(line))
+    time.sleep(120)
+
+
+def losses(home: Path, job: str) -> dict[tuple[str, int], float]:
+    """Losses and gradient norms at each step, held-out losses too; where a step was done twice, both must agree."""
+    found: dict[tuple[str, int], float] = {}
     for event, _ in journal.read(home / "jobs" / job.zfill(4) / "events.jsonl"):
-        if isinstance(event, events.JobMetric) and event.name == "loss":
-            assert event.value == pytest.approx(found.get(event.step, event.value), abs=1e-6)
-            found[event.step] = event.value
+        if isinstance(event, events.JobMetric) and event.name in ("loss", "grad_norm", "eval_loss"):
+            key = (event.name, event.step)
+            assert event.value == pytest.approx(found.get(key, event.value), abs=1e-6)
+            found[key] = event.value
     return found
 
 
+def job_of(opened: Engine, name: str) -> str:
+    return next((job.id for job in opened.workspace.jobs.all() if job.command.get("name") == name), "")
+
+
 @pytest.mark.slow
-def test_a_killed_training_resumes_to_the_same_losses(tiny_home: Path) -> None:
-    train = ("train", "tiny", "--on", "lines", "--max-steps", str(STEPS), "--save-steps", "5", "--eval-steps", "10", "--seed", "7")
-    subprocess.run(bittern(tiny_home, *train, "--name", "whole"), check=True, timeout=180)
-    expected = losses(tiny_home, "1")
-    assert sorted(expected) == list(range(1, STEPS + 1))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.recipe}-{case.base}{case.words.replace(' ', '')}")
+def test_a_killed_training_resumes_to_the_same_losses(place: Path, case: Case) -> None:
+    tail = f"--max-steps {STEPS} --save-steps 5 --eval-steps 10 --seed 7 --recipe {case.recipe} --allow leak {case.words}"
+    train = f"train {case.base} --on {case.rows} {tail}"
+    mark = f"{case.recipe}-{case.base}-{CASES.index(case)}"
+    context: Any = multiprocessing.get_context("forkserver")
+    process = context.Process(target=train_until_killed, args=(place, f"{train} --name killed-{mark}"), daemon=True)
+    opened = Engine(place, everything=True)
+    try:
+        process.start()
+        deadline = time.monotonic() + 100
+        while not (killed := job_of(opened, f"killed-{mark}")) or max((step for _, step in losses(place, killed)), default=0) < 12:
+            assert process.is_alive(), "the training ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        opened.workspace.jobs.reap()
+        assert opened.job(killed).state == "interrupted"
+        assert opened.workspace.models.find(f"killed-{mark}") is None, "nothing half-made is on the list"
 
-    process = subprocess.Popen(bittern(tiny_home, *train, "--name", "killed"), start_new_session=True)
-    deadline = time.monotonic() + 150
-    while max(losses(tiny_home, "2"), default=0) < 12:
-        assert process.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    workspace = Workspace(tiny_home)
-    workspace.jobs.reap()
-    assert workspace.jobs.get("2").state == "interrupted"
-    assert workspace.models.find("killed") is None, "nothing half-made is on the list"
-    workspace.close()
-
-    done = subprocess.run(bittern(tiny_home, "--json", "resume", "2"), check=True, timeout=180, capture_output=True, text=True)
-    assert json.loads(done.stdout.splitlines()[-1])["state"] == "done"
-    got = losses(tiny_home, "2")
+        opened.run(opened.parse(f"resume {killed}"))
+        finish(opened, killed, seconds=120)
+        whole = opened.run(opened.parse(f"{train} --name whole-{mark}")).data["job"]
+        finish(opened, whole, seconds=120)
+    finally:
+        opened.close(5)
+    expected, got = losses(place, whole), losses(place, killed)
+    assert {step for name, step in expected if name == "loss"} == set(range(1, STEPS + 1))
     assert sorted(got) == sorted(expected)
-    worst = max(abs(got[step] - expected[step]) for step in expected)
+    worst = max(abs(got[key] - expected[key]) for key in expected)
     assert worst <= 1e-6, f"losses differ by {worst}"
+    assert any(isinstance(event, events.JobLog) and "Going on from step" in event.text for event, _ in journal.read(place / "jobs" / killed.zfill(4) / "events.jsonl"))  # fmt: skip
