@@ -43,7 +43,7 @@ def test_who_has_no_projector_or_a_broken_one_says_so(engine: Engine, tmp_path: 
             chat(name)
         assert caught.value.hint
     projector.write_bytes(projector.read_bytes()[:20])
-    with pytest.raises(ModelError, match="cut off|can't be read"):
+    with pytest.raises(ModelError, match=r"cut off|can't be read"):
         local.read(engine.workspace, tmp_path / "eyes", "eyes")
     projector.unlink()
     assert "mmproj" not in local.read(engine.workspace, tmp_path / "eyes", "eyes").facts
