@@ -98,6 +98,7 @@ VERBS: dict[str, str] = {
     "mask": "engine.commands.masking:Mask",
     "evaluate": "engine.commands.evaluation:Evaluate",
     "runs": "engine.commands.evaluation:Runs",
+    "harness": "engine.commands.harness:Harness",
     "predict": "engine.commands.predict:Predict",
     "compare": "engine.commands.compare:Compare",
     "worst": "engine.commands.worst:Worst",
