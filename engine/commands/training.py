@@ -10,7 +10,7 @@ from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
 from engine.errors import BitternError, DataError, ModelError, NotFound
 from engine.training.recipes.table import RECIPES, Preset, preset, suits
-from engine.training.spec import Init, Method, RecipeName, TrainSpec
+from engine.training.spec import Init, Loss, Method, RecipeName, TrainSpec
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
@@ -62,6 +62,8 @@ class Train(Work):
     save_steps: int | None = Field(None, ge=1, description="Steps between checkpoints; left open, one about every 45 seconds")
     patience: int | None = Field(None, ge=1, description="Stop after so many measures without gain, and keep the best")
     keep_checkpoints: int = Field(0, ge=0, le=1000, description="Keep so many checkpoints when it is done, for `scrub`")
+    loss: Loss = Field("sigmoid", description="dpo: how two answers are held against each other")
+    beta: float = Field(0.1, gt=0, description="dpo: how much the reference holds back")
     samples: int = Field(0, ge=0, le=20, description="Answer so many held-out prompts at each measure, to be read in the log (sft)")
     name: str = Field("", description="What the trained model is called (BASE-DATASET)")
     allow: list[Literal["stop", "truncated", "empty", "leak"]] = Field([], description="Gates that may be red: stop,truncated,empty,leak")
@@ -104,7 +106,7 @@ class Train(Work):
             "batch_size": self.batch_size, "grad_accumulation": self.grad_accumulation, "max_length": self.max_length,
             "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "init": self.init, "seed": self.seed,
             "split": self.split, "eval_rows": self.eval_rows, "eval_steps": self.eval_steps, "save_steps": self.save_steps,
-            "patience": self.patience, "keep_checkpoints": self.keep_checkpoints, "samples": self.samples if RECIPES[self.recipe].writes else 0,
+            "patience": self.patience, "loss": self.loss, "beta": self.beta, "keep_checkpoints": self.keep_checkpoints, "samples": self.samples if RECIPES[self.recipe].writes else 0,
         }  # fmt: skip
         given = {name: value for name, value in asked.items() if value is not None}
         values = {**RECIPES[self.recipe].defaults, **preset(self.preset, self.recipe), **given}

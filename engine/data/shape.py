@@ -59,6 +59,10 @@ def recognise(features: dict[str, str], sample: list[dict[str, Any]]) -> tuple[s
     for column in _named(features, MESSAGES):
         if any(_messages(row.get(column)) for row in sample):
             return "conversation", {"messages": column}
+    answers = {role: next(iter(_named(features, (role,))), "") for role in ("chosen", "rejected")}
+    if all(column and _speaks(column, features, sample) for column in answers.values()):
+        asked = next((c for c in _named(features, PROMPT) if _speaks(c, features, sample)), None)
+        return "preference", {**({"prompt": asked} if asked else {}), **answers}
     if found := marked.tagged(features, sample) or pairs.recognise(features):
         return found
     prompt = next((c for c in _named(features, PROMPT) if _speaks(c, features, sample)), None)
@@ -125,6 +129,9 @@ def as_messages(record: DatasetRecord, row: dict[str, Any]) -> list[dict[str, st
         opening = _messages(row.get(columns["prompt"])) or [{"role": "user", "content": _prompt(row, columns)}]
         answer = row.get(columns["completion"])
         return _finished(opening + (_messages(answer) or [{"role": "assistant", "content": _text(answer)}]), record)
+    if record.shape == "preference":
+        prompt, chosen, _ = as_preference(record, row)
+        return [*prompt, {"role": "assistant", "content": chosen}]
     if record.shape == "classification":
         chat = [{"role": "user", "content": as_text(record, row)}, {"role": "assistant", "content": _text(row.get(columns["label"]))}]
         return _finished(chat, record)
@@ -132,6 +139,25 @@ def as_messages(record: DatasetRecord, row: dict[str, Any]) -> list[dict[str, st
         f"{record.name} holds {HOLDS.get(record.shape, 'a table')}: there is no answer in a row to learn.",
         f"Name the columns when you add it: --prompt and --completion, or --text and --label. It has {', '.join(record.features)}.",
     )
+
+
+def as_preference(record: DatasetRecord, row: dict[str, Any]) -> tuple[list[dict[str, str]], str, str]:
+    """``(prompt, chosen, rejected)`` of a preference: the messages before the answers, and the two answers.
+
+    The prompt is a column of its own, or what both conversations begin with. Raises ``DataError`` for a row without them.
+    """
+    columns = record.columns
+    chosen, rejected = (_messages(row.get(columns[role])) or _answer(row.get(columns[role])) for role in ("chosen", "rejected"))
+    asked = row.get(columns["prompt"]) if "prompt" in columns else None
+    opening = _messages(asked) or ([{"role": "user", "content": _text(asked)}] if asked else []) or chosen[:-1]
+    last = [messages[-1] for messages in (chosen, rejected) if messages and messages[-1]["role"] == "assistant" and messages[-1]["content"]]
+    if len(last) < 2 or not opening or (not asked and chosen[:-1] != rejected[:-1]):
+        raise DataError(f"A row of {record.name} has no prompt with two answers.", "It needs a prompt, chosen and rejected.")
+    return opening, last[0]["content"], last[1]["content"]
+
+
+def _answer(value: Any) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": _text(value)}]
 
 
 def as_text(record: DatasetRecord, row: dict[str, Any], columns: list[str] | None = None) -> str:
@@ -145,6 +171,9 @@ def as_text(record: DatasetRecord, row: dict[str, Any], columns: list[str] | Non
         return _text(row.get(roles["text"]))
     if record.shape in pairs.SHAPES:
         return pairs.as_text(record, row)
+    if record.shape == "preference":
+        parts = [row.get(roles[role]) for role in ("prompt", "chosen", "rejected") if role in roles]
+        return "\n".join(part for part in map(_text, parts) if part)
     if record.shape == "instruction":
         parts = [row.get(roles["prompt"]), row.get(roles["input"]) if "input" in roles else None, row.get(roles["completion"])]
         return "\n".join(part for part in map(_text, parts) if part)

@@ -73,7 +73,7 @@ def _scored(dataset: DatasetRecord) -> bool:
     return dataset.shape in ("regression", "pair") and "score" in dataset.columns
 
 
-_ANSWERED = shaped("conversation", "instruction", "classification")
+_ANSWERED = shaped("conversation", "instruction", "classification", "preference")
 _ANSWER = "messages, a prompt and a completion, or a text and a label"
 TASKS: dict[TaskName, Kind] = {
     "classification": Kind("engine.evaluation.classification", ("classifier",), shaped("classification"), "a text and a label"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.training.spec import TrainSpec
 
 MEASURES = {
-    "eval_loss": "held-out loss", "eval_accuracy": "held-out accuracy", "eval_entity_f1": "held-out entity F1", "eval_tag_accuracy": "held-out right tags",
+    "eval_loss": "held-out loss", "eval_margin": "held-out margin", "eval_accuracy": "held-out accuracy", "eval_entity_f1": "held-out entity F1", "eval_tag_accuracy": "held-out right tags",
     "eval_micro_f1": "held-out micro F1", "eval_subset_accuracy": "held-out rows all right", "eval_spearman": "held-out rank correlation",
     "eval_mae": "held-out mean error",
 }  # fmt: skip

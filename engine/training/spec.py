@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RecipeName = Literal["sft", "classify", "embed", "rerank", "tag", "multilabel", "regress", "seq2seq"]
+RecipeName = Literal["sft", "dpo", "classify", "embed", "rerank", "tag", "multilabel", "regress", "seq2seq"]
 Method = Literal["lora", "dora", "rslora", "ia3", "prompt", "full"]
+Loss = Literal["sigmoid", "ipo", "hinge", "orpo"]
 Init = Literal["default", "gaussian", "orthogonal"]
 Scheduler = Literal["linear", "cosine", "constant_with_warmup"]
 
@@ -48,6 +49,8 @@ class TrainSpec(BaseModel):
     samples: int = Field(0, ge=0, description="Held-out prompts that are answered at each measure")
     eval_batch_size: int | None = Field(None, ge=1, description="Held-out rows in one forward pass; as many as are trained on, at least 8")
     keep_checkpoints: int = Field(0, ge=0, description="Checkpoints that are kept, after the training too; 0 keeps what it needs")
+    loss: Loss = Field("sigmoid", description="How two answers are held against each other")
+    beta: float = Field(0.1, gt=0, description="How much the reference holds back; of orpo the weight of the odds")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
     @property

@@ -102,7 +102,7 @@ def test_a_set_of_rows_is_a_job_whose_ballots_are_voted_through_and_exported(tin
     with pytest.raises(DataError, match="is there already"):
         tiny.run(tiny.parse(f"votes --export {file}"))
     finish(tiny, tiny.run(tiny.parse(f"add {file} --name preferred")).data["job"])
-    assert tiny.workspace.datasets.get("preferred").shape in ("preference", "instruction")
+    assert tiny.workspace.datasets.get("preferred").shape == "preference"
 
 
 def test_what_is_wrong_with_a_side_is_said(engine: Engine, tiny: Engine) -> None:

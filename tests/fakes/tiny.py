@@ -26,6 +26,12 @@ def instruction_rows(count: int) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+def preferences(count: int) -> str:
+    """JSON lines with a prompt, the answer that was chosen, and one that was rejected."""
+    rows = [json.loads(line) for line in instruction_rows(count).splitlines()]
+    return "".join(json.dumps({"prompt": row["instruction"], "chosen": row["output"], "rejected": "I would rather not say."}) + "\n" for row in rows)
+
+
 def chat_model(folder: Path, *, seed: int = 0) -> Path:
     """A two-layer LLaMA with a byte-level tokenizer and a ChatML template, saved as a transformers folder."""
     import torch

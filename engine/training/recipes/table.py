@@ -34,11 +34,20 @@ class RecipeFacts:
 
 
 RECIPES: dict[RecipeName, RecipeFacts] = {
+    "dpo": RecipeFacts(
+        where="engine.training.recipes.dpo:Dpo",
+        says="to prefer one of two answers",
+        kinds=("chat",),
+        shapes=("preference",),
+        needs="A preference needs a prompt with a chosen and a rejected answer.",
+        defaults={"learning_rate": 1e-4, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
+        writes=True,
+    ),
     "sft": RecipeFacts(
         where="engine.training.recipes.sft:Sft",
         says="answers of a chat model",
         kinds=("chat",),
-        shapes=("conversation", "instruction", "classification"),
+        shapes=("conversation", "instruction", "classification", "preference"),
         needs="Training a chat model needs messages, a prompt and a completion, or a text and a label.",
         defaults={"learning_rate": 1e-3, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
         writes=True,
@@ -145,4 +154,4 @@ def preset(name: Preset, recipe: RecipeName) -> dict[str, Any]:
 def suits(kind: str, shape: str) -> RecipeName:
     """The first recipe that takes a model of ``kind`` and rows of ``shape``; else the first that takes such a model."""
     able = [name for name, facts in RECIPES.items() if kind in facts.kinds]
-    return next((name for name in able if shape in RECIPES[name].shapes), able[0] if able else "sft")
+    return next((name for name in able if shape in RECIPES[name].shapes), "sft" if "sft" in able or not able else able[0])

@@ -1,0 +1,177 @@
+"""Preference: of two answers to a prompt, the one that was chosen becomes likelier than the other, against a reference.
+
+The losses, with m the difference of the two answers' log-ratios to the reference, each the sum over its tokens: sigmoid
+-log σ(β m) (DPO, Rafailov et al. 2023, eq. 7); hinge max(0, 1 - β m) (SLiC, Zhao et al. 2023); ipo (m - 1 / 2β)² (Azar et
+al. 2023, eq. 17). orpo has no reference: the chosen answer's mean negative log-likelihood, less β log σ of the log odds ratio
+of the answers' mean likelihoods (Hong et al. 2024, eq. 6). The reference is the base: the model with its adapter off, or a
+frozen copy where every weight learns.
+"""
+# ruff: noqa: ARG002 -- the signatures are those of the Protocol
+
+from __future__ import annotations
+
+import copy
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import logsigmoid
+
+from engine.data.pinned import dataset_of
+from engine.data.shape import as_preference
+from engine.errors import DataError
+from engine.models.load import load_tokenizer
+from engine.training import mask
+from engine.training.checkpoints import begun
+from engine.training.collate import Pad
+from engine.training.ordered import OrderedTrainer
+from engine.training.recipes.sft import Sft
+from engine.training.rows import Prepared, choose
+from engine.training.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from transformers import Trainer, TrainingArguments
+
+    from engine.jobs.context import JobContext
+    from engine.store.datasets import DatasetRecord
+    from engine.training.spec import TrainSpec
+
+
+class Dpo(Sft):
+    def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
+        record = dataset_of(job, spec.dataset, kept=begun(job))
+        tokenizer = load_tokenizer(folder)
+        train, held_out = choose(record, spec)
+        rows, tally = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
+        measured, _ = _encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
+        if not rows or not measured:
+            raise DataError(f"No row of “{spec.dataset}” fits {spec.max_length} tokens with its answers.", f"Try --max-length {spec.max_length * 2}.")
+        job.log(mask.describe(mask.preview(tokenizer, rows)))
+        return Prepared(rows, measured, tokenizer, {"loss": spec.loss, "beta": spec.beta}, tally)
+
+    def arguments(self, spec: TrainSpec) -> dict[str, Any]:
+        return {"label_names": ["labels"]}
+
+    def measure(self) -> Callable[[Any], dict[str, float]] | None:
+        return judged
+
+    def length(self, row: dict[str, Any]) -> int:
+        return max(len(row["input_ids"]), len(row["rejected_ids"]))
+
+    def collate(self, prepared: Prepared) -> Callable[[Sequence[dict[str, Any]]], dict[str, Any]]:
+        """Chosen answers first, then the rejected ones of the same rows: tensors of shape (2 rows, longest)."""
+        pad = Pad(prepared.tokenizer.pad_token_id)
+        return lambda rows: pad([*rows, *({"input_ids": row["rejected_ids"], "labels": row["rejected_labels"]} for row in rows)])
+
+    def trainer(self, spec: TrainSpec, prepared: Prepared, model: Any, arguments: TrainingArguments) -> Trainer:
+        return PreferenceTrainer(
+            spec=spec,
+            lengths=[self.length(row) for row in prepared.train],
+            model=model,
+            args=arguments,
+            train_dataset=prepared.train,
+            eval_dataset=prepared.held_out,
+            processing_class=prepared.tokenizer,
+            data_collator=self.collate(prepared),
+            compute_metrics=self.measure(),
+        )
+
+
+class PreferenceTrainer(OrderedTrainer):
+    """Its loss is that of ``spec.loss``. Held-out predictions are rewards, of shape (rows, 2): chosen, rejected."""
+
+    def __init__(self, *, spec: TrainSpec, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._spec = spec
+        # The loss is a mean over rows: the Trainer must divide it by the batches of a step, not by tokens.
+        self.model_accepts_loss_kwargs = False
+        whole = spec.loss != "orpo" and not hasattr(kwargs["model"], "disable_adapter")
+        self._copy = copy.deepcopy(kwargs["model"]).eval().requires_grad_(False) if whole else None
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        loss, rewards = self._loss(model, inputs)
+        return (loss, {"rewards": rewards}) if return_outputs else loss
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, rewards = self._loss(model, inputs)
+        return loss.detach(), rewards, torch.zeros(len(rewards), device=rewards.device)
+
+    def _loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """``(loss, rewards)``: a scalar, and float32 of shape (rows, 2) with no gradient."""
+        ours, tokens = log_likelihood(model, inputs)
+        if self._spec.loss == "orpo":
+            chosen, rejected = (ours / tokens).chunk(2)
+            odds = chosen - rejected - (torch.log1p(-torch.exp(chosen)) - torch.log1p(-torch.exp(rejected)))
+            loss = -chosen.mean() - self._spec.beta * logsigmoid(odds).mean()
+            return loss, (self._spec.beta * torch.stack([chosen, rejected], 1)).detach()
+        with torch.no_grad():
+            theirs = self._reference(model, inputs)
+        chosen, rejected = (ours - theirs).chunk(2)
+        loss = preference(self._spec.loss, chosen - rejected, self._spec.beta).mean()
+        return loss, (self._spec.beta * torch.stack([chosen, rejected], 1)).detach()
+
+    def _reference(self, model: Any, inputs: dict[str, Any]) -> Any:
+        if self._copy is not None:
+            return log_likelihood(self._copy, inputs)[0]
+        learning = model.training
+        model.eval()  # no dropout of the base's own
+        try:
+            with model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext():
+                return log_likelihood(model, inputs)[0]
+        finally:
+            model.train(learning)
+
+
+def preference(name: str, margin: Any, beta: float) -> Any:
+    """The loss of each row, from the difference of its answers' log-ratios."""
+    if name == "ipo":
+        return (margin - 1 / (2 * beta)) ** 2
+    if name == "hinge":
+        return torch.relu(1 - beta * margin)
+    return -logsigmoid(beta * margin)
+
+
+def log_likelihood(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
+    """``(sums, tokens)``, both of shape (2 rows,): the log-likelihood of what carries loss, in nats, and how many tokens that is."""
+    labels = inputs["labels"][:, 1:]
+    logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    logits = logits[:, -inputs["input_ids"].shape[1] : -1].float()  # behind the tokens of a tuned prompt
+    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=mask.IGNORED, reduction="none")
+    return -losses.sum(-1), (labels != mask.IGNORED).sum(-1)
+
+
+def judged(found: Any) -> dict[str, float]:
+    """How far the chosen answers' rewards are above the others', and in which share of the rows they are."""
+    chosen, rejected = found.predictions[:, 0], found.predictions[:, 1]
+    return {"margin": float((chosen - rejected).mean()), "accuracy": float((chosen > rejected).mean())}
+
+
+def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str) -> tuple[list[dict[str, Any]], Tally]:
+    encoded: list[dict[str, Any]] = []
+    tally = Tally(rows=len(rows))
+    for at, row in enumerate(rows):
+        if at % 64 == 0:
+            job.check()
+            job.progress(at, len(rows), "row", f"reading {what} as tokens")
+        try:
+            prompt, *answers = as_preference(record, row)
+        except DataError:
+            tally.empty += 1
+            continue
+        chosen, rejected = (mask.encode(tokenizer, [*prompt, {"role": "assistant", "content": answer}], max_length) for answer in answers)
+        if chosen is None or rejected is None:
+            tally.long += 1
+            continue
+        tally.take(chosen, tokenizer.eos_token_id)
+        encoded.append(
+            {"input_ids": chosen.input_ids, "labels": chosen.labels, "rejected_ids": rejected.input_ids, "rejected_labels": rejected.labels}
+        )
+    job.progress(len(rows), len(rows), "row", f"reading {what} as tokens")
+    if said := tally.says(max_length):
+        job.log(f"{what}: {said}.", "warning")
+    return encoded, tally
