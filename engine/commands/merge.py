@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Merge(Work):
     """Join an adapter with its base into a whole model, or several adapters of one base, with weights.
 
-    A whole model comes out; with --adapter one adapter on the same base. `linear` adds LoRA's matrices (same ranks), `cat` and
-    `svd` take any ranks, `ties` and `dare_…` drop small or random parts first. What goes in stays as it is.
+    A whole model comes out; with --adapter one adapter on the same base. `cat` is exactly the weighted sum of what they add,
+    at the sum of their ranks; `svd` is near it at the largest; `linear` mixes their matrices apart (same ranks);
+    `ties` and `dare_…` drop small or random parts first. What goes in stays as it is.
     """
 
     verb = "merge"
@@ -35,7 +36,7 @@ class Merge(Work):
     models: str = Field(min_length=1, description="The adapters, with spaces between them")
     name: str = Field(min_length=1, description="What the new model is called")
     weights: list[float] = Field([], description="How much of each adapter (1 of each)")
-    how: How = Field("linear", description="How several are joined")
+    how: How = Field("cat", description="How several are joined")
     adapter: bool = Field(False, description="Make an adapter of it, and no whole model")
 
     def title(self) -> str:

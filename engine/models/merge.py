@@ -16,7 +16,7 @@ NAME = "merged"
 
 
 def into_base(base: Path, adapters: Sequence[Path], weights: Sequence[float], how: How, folder: Path) -> None:
-    """Write base and adapters as one model, in the dtype of the base; one adapter is merged as it is.
+    """Write base and adapters as one model, in float32; one adapter is merged as it is.
 
     Raises ``ModelError``.
     """
@@ -49,6 +49,9 @@ def _joined(base: Path, adapters: Sequence[Path], weights: Sequence[float], how:
         for number, adapter in enumerate(adapters[1:], 1):
             model.load_adapter(str(adapter), adapter_name=f"a{number}")
             names.append(f"a{number}")
+        # PEFT puts every scale into the joined weights, but would copy rsLoRA's √rank to them once more.
+        for name in names:
+            model.peft_config[name].use_rslora = False
         model.add_weighted_adapter(names, list(weights), NAME, combination_type=how, **more)
     except (ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
         raise ModelError(

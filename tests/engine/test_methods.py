@@ -73,8 +73,8 @@ def test_adapters_are_merged(opened: Engine) -> None:
 
     from engine.models.load import attach, load_causal
 
-    run(opened, f"{TRAIN} --name one")
-    run(opened, f"{TRAIN} --name two --seed 3")
+    run(opened, f"{TRAIN} --method rslora --name one")
+    run(opened, f"{TRAIN} --method rslora --name two --seed 3")
     base = Path(opened.workspace.models.get("tiny").folder)
     run(opened, "merge one --name whole")
     assert opened.workspace.models.get("whole").kind == "chat"

@@ -24,7 +24,11 @@ def record(shape: str, **columns: str) -> DatasetRecord:
         ({"conversations": [{"from": "human", "value": "Hi"}]}, "conversation", {"messages": "conversations"}),
         ({"id": "1", "Question": "Why?", "answer": "So."}, "instruction", {"prompt": "Question", "completion": "answer"}),
         ({"instruction": "Do", "input": "x", "output": "y"}, "instruction", {"prompt": "instruction", "input": "input", "completion": "output"}),
-        ({"prompt": CHAT[:1], "chosen": CHAT[1:], "rejected": CHAT[1:]}, "preference", {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"}),
+        (
+            {"prompt": CHAT[:1], "chosen": CHAT[1:], "rejected": CHAT[1:]},
+            "preference",
+            {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
+        ),
         ({"text": "a", "label": 3}, "classification", {"text": "text", "label": "label"}),
         ({"utterance": "a", "intent": "b"}, "classification", {"text": "utterance", "label": "intent"}),
         ({"id": "1", "title": "", "text": "Long"}, "text", {"text": "text"}),
