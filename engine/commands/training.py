@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 class Train(Work):
     """Fine-tune a model on a dataset.
 
-    A chat model learns to answer as the rows do (recipe sft: LoRA, loss on the answer and its stop token); an encoder
-    becomes a classifier (recipe classify). The base model is left as it is; what was learned becomes a new model.
+    A chat model learns to answer as the rows do (recipe sft: LoRA, loss on the answer and its stop token), or to prefer one
+    of two answers (dpo). An encoder becomes a classifier (classify, multilabel), a tagger (tag), a regressor (regress), a
+    better search encoder (embed) or a reranker (rerank); an encoder-decoder learns to write (seq2seq). The base model is
+    left as it is; what was learned becomes a new model.
     What is left open gets a default that suits the recipe. A stopped training goes on from its last checkpoint, to
     the same losses. Before the first step gates are passed: the stop token is trained, rows are neither cut to pieces
     nor empty, held-out rows are not among the training rows; a red one stops the training unless --allow names it.
@@ -38,21 +40,17 @@ class Train(Work):
 
     base: str = Field(description="The model to start from")
     on: str = Field(description="The dataset to learn from")
-    recipe: Literal["auto", RecipeName] = Field("auto", description="; ".join(f"{name}: {facts.says}" for name, facts in RECIPES.items()))
-    preset: Preset = Field(
-        "balanced", description="quick: 200 rows, once; balanced: the recipe's defaults; thorough: three times as long, stopped when no better"
-    )
-    epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 for sft, 3 for classify)")
+    recipe: Literal["auto", RecipeName] = Field("auto", description="What it learns; auto takes what suits the model and the rows")
+    preset: Preset = Field("balanced", description="quick: 200 rows, once; thorough: up to three times as long")
+    epochs: float | None = Field(None, gt=0, description="Times that every row is seen (1 to 3, by the recipe)")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many steps, whatever the epochs say")
     rows: int | None = Field(None, ge=1, description="Learn from so many rows only, drawn with the seed")
     learning_rate: float | None = Field(None, gt=0, lt=1, description="Peak learning rate")
     batch_size: int | None = Field(None, ge=1, description="Rows in one forward pass")
     grad_accumulation: int = Field(1, ge=1, description="Batches in one optimiser step")
     max_length: int | None = Field(None, ge=8, description="Longest row in tokens; a longer one loses the start of its prompt")
-    method: Literal["auto", Method] = Field(
-        "auto", description="lora: a small adapter; dora, rslora: kinds of it; ia3: scales alone; prompt: virtual tokens; full: every weight"
-    )
-    init: Init = Field("default", description="How LoRA's new weights begin: default is Kaiming's; orthogonal needs an even rank")
+    method: Literal["auto", Method] = Field("auto", description="lora, dora, rslora, ia3, prompt: a small adapter; full: every weight")
+    init: Init = Field("default", description="How LoRA's new weights begin")
     rank: int = Field(8, ge=1, description="LoRA's rank")
     alpha: int = Field(16, ge=1, description="LoRA's alpha: the adapter is scaled by alpha / rank")
     seed: int = Field(0, ge=0, description="Decides the order of rows, dropout and new weights")
