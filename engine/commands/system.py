@@ -40,7 +40,7 @@ class Setup(Now):
             jobs.append(queue.submit(Guide()))
         if guide is None or workspace.indexes.find("guide") is None:
             # The index needs the encoder and the rows, but not the chat model.
-            jobs.append(queue.submit(Index(dataset="guide"), after=[job.id for job in jobs if job.title != f"pull {CHAT}"]))
+            jobs.append(queue.submit(Index(dataset="guide", encoder="minilm"), after=[job.id for job in jobs if job.title != f"pull {CHAT}"]))
         if not jobs:
             return Result("Everything of the starter is here already.", {"jobs": []})
         names = ", ".join(f"{job.title} (job {job.id})" for job in jobs)
