@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from textual._compositor import Compositor
-from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable
     from typing import Self
 
-    from textual.geometry import Size
+    from textual.geometry import Region, Size
     from textual.messages import Layout
     from textual.strip import Strip
 
@@ -22,41 +21,11 @@ class NarrowCompositor(Compositor):
     """Textual (pinned) asks each widget whose container lies where something changed for all of its lines: a word more in
     an answer had the whole screen put together again."""
 
-    def _render_chops(self, crop: Region, is_rendered_line: Callable[[int], bool]) -> Sequence[Mapping[int, Strip]]:
-        """The pieces of each line between the edges of widgets, from the front to the back; those outside ``crop`` are
-        nothing, and a widget that is wholly behind others is not asked."""
-        cuts = self.cuts
-        chops: list[dict[int, Strip | None]] = [dict.fromkeys(line[:-1]) for line in cuts]
-        # How many pieces of a line are to be found yet.
-        wanted = {
-            y: sum([end > crop.x and x < crop.right for x, end in zip(cuts[y], cuts[y][1:], strict=False)])
-            for y in crop.line_range
-            if y < len(cuts) and is_rendered_line(y)
-        }
+    def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:
         for widget, (region, clip) in self.visible_widgets.items():
             shown = region.intersection(clip)
-            if not shown or not crop.overlaps(shown):
-                continue
-            left, right = shown.x, shown.right
-            gaps = {}
-            for y in range(max(shown.y, crop.y), min(shown.bottom, crop.bottom)):
-                if wanted.get(y):
-                    chop = chops[y]
-                    edges = [x for x in cuts[y] if left <= x <= right]
-                    if None in [chop[x] for x in edges[:-1]]:
-                        gaps[y] = edges
-            if not gaps:
-                continue
-            top, bottom = min(gaps), max(gaps) + 1
-            strips = widget.render_lines(Region(left - region.x, top - region.y, shown.width, bottom - top))
-            for y, edges in gaps.items():
-                chop = chops[y]
-                pieces = strips[y - top].divide([x - left for x in edges[1:]]) if len(edges) > 2 else [strips[y - top]]
-                for x, end, piece in zip(edges, edges[1:], pieces, strict=False):
-                    if chop[x] is None:
-                        chop[x] = piece
-                        wanted[y] -= end > crop.x and x < crop.right
-        return chops  # type: ignore[return-value]
+            if shown and (crop is None or crop.overlaps(shown)):
+                yield region, clip, widget.render_lines(shown.translate((-region.x, -region.y)))
 
     def reflow_visible(self, parent: Widget, size: Size) -> set[Widget]:
         """Textual's way for scrolling, for widgets that grow too: places only what is in sight, and returns what came into

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine import events
 from engine.data import pairs, shape
 from engine.engine import Engine
 from engine.errors import BitternError, DataError, NotFound
-from engine.jobs import journal
 from engine.store.datasets import DatasetRecord
 from tests.fakes import encoder as small
 from tests.fakes.follow import finish
@@ -238,37 +236,6 @@ def test_other_rows_are_learnt_from_too(trained: Engine, tmp_path: Path, rows: s
     assert told["eval_loss_after"] < told["eval_loss_before"]
     measured = "eval_spearman" if rows == "scored" else "eval_accuracy"
     assert told[f"{measured}_after"] >= told[f"{measured}_before"]
-
-
-def losses(engine: Engine, name: str) -> dict[tuple[str, int], float]:
-    """The losses by name and step of the training that made the model ``name``."""
-    job = next(one.id for one in engine.workspace.jobs.all() if one.command.get("name") == name)
-    said = [event for event, _ in journal.read(engine.workspace.paths.job(job) / "events.jsonl")]
-    return {(event.name, event.step): event.value for event in said if isinstance(event, events.JobMetric) and event.name.endswith("loss")}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("words", ["--recipe embed --batch-size 8 --grad-accumulation 2", "--recipe rerank"])
-def test_a_paused_training_of_pairs_resumes_to_the_same_losses(trained: Engine, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
-    from engine.training import reporting
-
-    name, ended = words.split()[1], reporting.Report.on_step_end
-    line = f"train enc --on pairs {words} --max-steps 10 --eval-steps 5 --seed 3 --allow leak --name"
-    run(trained, f"{line} {name}-whole")
-
-    def pausing(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == 4:
-            self._job.token.ask("pause")
-        ended(self, args, state, control, **kwargs)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(reporting.Report, "on_step_end", pausing)
-        paused = trained.run(trained.parse(f"{line} {name}-halves")).data["job"]
-        finish(trained, paused, state="paused")
-    trained.run(trained.parse(f"resume {paused}"))
-    finish(trained, paused)
-    expected, got = losses(trained, f"{name}-whole"), losses(trained, f"{name}-halves")
-    assert len(expected) == 13 and got == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.slow
