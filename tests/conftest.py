@@ -21,15 +21,6 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 
 
-LONGEST = ("test_training.py", "test_main_job.py", "test_kill.py", "test_strings.py", "test_full_disk.py", "test_serve.py")
-"""Files that take longest: they are begun first, so that no worker is left with one of them at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file goes to one worker whole, in the order of this list."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An empty folder for a workspace."""

@@ -38,7 +38,7 @@ def rows(tmp_path: Path) -> Path:
     return file
 
 
-async def until(what: Callable[[], Any], seconds: float = 45) -> Any:
+async def until(what: Callable[[], Any], seconds: float = 150) -> Any:
     for _ in range(int(seconds / 0.05)):
         if found := what():
             return found

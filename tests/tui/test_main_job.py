@@ -42,7 +42,7 @@ class Person:
         last = self.app.chat.messages[-1]
         raise AssertionError(f"{told}: not within {seconds} s; the last message is {last.kind} {last.text!r} {last.error}")
 
-    async def says(self, text: str, seconds: float = 60) -> Message:
+    async def says(self, text: str, seconds: float = 180) -> Message:
         """Send a line and wait for its answer."""
         before = len(self.app.chat.messages)
         box = self.app.main.query_one(ChatBox)
@@ -53,7 +53,7 @@ class Person:
         assert message.kind != "error", message.error
         return message
 
-    async def job(self, text: str, seconds: float = 120) -> str:
+    async def job(self, text: str, seconds: float = 360) -> str:
         """Send a line that starts a job, and wait until the job is done; returns its summary."""
         told = await self.says(text)
         job = told.result["data"]["job"]
@@ -74,7 +74,7 @@ async def test_the_main_job_on_the_screen(with_converted: Path, tmp_path: Path) 
         await person.until(lambda: app.bridge.engine is not None, 20, "the engine opens")
         engine = app.engine
         await person.says("/setup")
-        await person.until(lambda: engine.workspace.indexes.find("guide"), 60, "the guide is indexed")
+        await person.until(lambda: engine.workspace.indexes.find("guide"), 240, "the guide is indexed")
 
         answer = await person.says("How do I pause a running job?")
         assert answer.found and "[1]" in answer.text and answer.passages
