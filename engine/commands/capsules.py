@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -116,7 +115,7 @@ class ReplayRun(Work):
         from engine.training.capsule import find_base, find_rows
 
         values: dict[str, Any] = {**capsule.command, "on": find_rows(workspace, capsule).name, "base": find_base(workspace, capsule).name}
-        found = restore("train", json.loads(json.dumps(values)))
+        found = restore("train", values)
         if not isinstance(found, Train):
             raise DataError("The capsule holds no training.", "Give a file that `capsule` wrote.")
         return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine import events
-from engine.jobs import journal
+from engine.jobs.series import Points, series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +22,6 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 240, 70, 14, 14, 34
 MOST = 500
 """Points of a drawn curve: more can't be told apart."""
 
-Points = list[tuple[int, float]]
-
 
 @dataclass(frozen=True, slots=True)
 class Chart:
@@ -37,13 +33,10 @@ class Chart:
 
 def charts(journal_file: Path) -> list[Chart]:
     """The charts of what a job wrote by step. A step that came twice (a resume) counts as it came last."""
-    values: dict[str, dict[int, float]] = {}
-    for event, _ in journal.read(journal_file):
-        if isinstance(event, events.JobMetric) and math.isfinite(event.value):
-            values.setdefault(event.name, {})[event.step] = event.value
+    values = series(journal_file)
     found = []
     for title, names in GROUPS.items():
-        curves = {told: sorted(values[name].items()) for name, told in names.items() if name in values}
+        curves = {told: values[name] for name, told in names.items() if name in values}
         if curves:
             found.append(Chart(title, curves))
     return found

@@ -8,13 +8,13 @@ FIGURES = (
     "accuracy", "acc_norm", "chance", "subset_accuracy", "entity_f1", "entity_precision", "entity_recall", "entity_macro_f1", "entity_f1_strict",
     "tag_accuracy", "micro_f1", "macro_f1", "micro_precision", "micro_recall", "macro_precision", "macro_recall", "hamming", "mcc", "auroc",
     "ndcg_10", "mrr_10", "map", "recall_10", "recall_100", "mae", "rmse", "r2", "pearson", "spearman", "ece", "exact_match", "token_f1", "rouge_l",
-    "bleu", "chrf", "wer", "cer", "perplexity", "bits_per_byte", "loss", "win_rate", "rating", "agreement", "kappa",
+    "bleu", "chrf", "wer", "cer", "perplexity", "bits_per_byte", "loss",
 )  # fmt: skip
 """The metrics that are single numbers, in the order in which they are shown."""
 
 HEADLINE = (
     "accuracy", "acc_norm", "subset_accuracy", "entity_f1", "micro_f1", "macro_f1", "ndcg_10", "mrr_10", "recall_10", "mae", "pearson", "spearman",
-    "exact_match", "rouge_l", "perplexity", "win_rate", "rating", "agreement",
+    "exact_match", "rouge_l", "perplexity",
 )  # fmt: skip
 """Those of which a line has the first three that are there."""
 
@@ -27,7 +27,6 @@ NAMES = {
     "entity_macro_f1": "entity F1, mean of types", "entity_f1_strict": "entity F1, strict IOB2", "tag_accuracy": "right tags", "ndcg_10": "nDCG@10",
     "mrr_10": "MRR@10", "map": "mean average precision", "recall_10": "recall@10", "recall_100": "recall@100", "mae": "mean absolute error",
     "rmse": "root mean squared error", "r2": "R²", "pearson": "Pearson's correlation", "spearman": "Spearman's correlation",
-    "win_rate": "win rate", "agreement": "agreement with votes", "kappa": "Cohen's kappa",
 }  # fmt: skip
 
 

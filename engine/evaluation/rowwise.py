@@ -19,7 +19,7 @@ CORRECT = ("accuracy", "subset_accuracy", "exact_match")
 """What the share of rows that are ``correct`` is called: the first of these that the run has."""
 OF_COUNTS = ("entity_f1", "micro_f1")
 """What the F1 of a row's ``counts`` (found rightly, found, meant) is called: the first of these that the run has."""
-MEANS = ("acc_norm", "ndcg_10", "mrr_10", "map", "recall_10", "recall_100", "rating", "win_rate")
+MEANS = ("acc_norm", "ndcg_10", "mrr_10", "map", "recall_10", "recall_100")
 """Figures that are the mean of what a row keeps under the same name."""
 
 

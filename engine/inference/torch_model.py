@@ -103,7 +103,6 @@ class TorchModel:
     def _answer(
         self, encoded: Any, sampling: Sampling, adapter: str, version: str, cancel: CancelToken, *, special: bool = False
     ) -> Iterator[dict[str, Any]]:
-        import torch
         from transformers import TextIteratorStreamer
 
         ids = encoded["input_ids"][0].tolist()
@@ -120,25 +119,10 @@ class TorchModel:
         ended = CancelToken()
         failed: list[BaseException] = []
         out: list[Any] = []
-
-        def generate() -> None:
-            try:
-                if sampling.seed is not None:
-                    torch.manual_seed(sampling.seed)
-                with torch.inference_mode():
-                    out.append(
-                        self._model.generate(
-                            **encoded, **chosen, streamer=streamer, past_key_values=self._cache, stopping_criteria=[_stop(cancel, ended)]
-                        )
-                    )
-            except BaseException as error:
-                # generate() does not end its streamer when it raises: without this the reader waits for ever.
-                failed.append(error)
-                streamer.on_finalized_text("", stream_end=True)
-
+        how = {**encoded, **chosen, "streamer": streamer, "past_key_values": self._cache, "stopping_criteria": [_stop(cancel, ended)]}
         began = time.monotonic()
         first = 0.0
-        thread = threading.Thread(target=generate, daemon=True)
+        thread = threading.Thread(target=self._generate, args=(how, sampling.seed, out, failed), daemon=True)
         thread.start()
         try:
             for piece in streamer:
@@ -161,6 +145,20 @@ class TorchModel:
         usage = self._usage(out[0][0].tolist(), len(ids), time.monotonic() - began - first)
         finish = "cancel" if cancel.asked else "stop" if stops.hit else usage["finish"]
         yield {"usage": {**usage, "cached": reused, "first_token": first, "finish": finish}}
+
+    def _generate(self, how: dict[str, Any], seed: int | None, out: list[Any], failed: list[BaseException]) -> None:
+        """``generate`` in a thread of its own: its tokens, or its error, are put into the lists."""
+        import torch
+
+        try:
+            if seed is not None:
+                torch.manual_seed(seed)
+            with torch.inference_mode():
+                out.append(self._model.generate(**how))
+        except BaseException as error:
+            # generate() does not end its streamer when it raises: without this the reader waits for ever.
+            failed.append(error)
+            how["streamer"].on_finalized_text("", stream_end=True)
 
     def _encode(self, messages: list[Message], adapter: str, tools: list[Tool] | None = None) -> Any:
         template = None if self._tokenizer.chat_template else template_of(adapter)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from engine.errors import ModelError
+from engine.serving.upstream import Here
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
     from engine.serving.figures import Figures, Request
-    from engine.serving.upstream import Upstream
+    from engine.serving.upstream import Remote
 
 LARGEST = 32 << 20
 """Bytes of a request at most."""
@@ -43,7 +44,7 @@ class Served(NamedTuple):
     """What stands behind the door. ``name`` is what clients call the model; ``created`` in seconds since the epoch."""
 
     name: str
-    upstream: Upstream
+    upstream: Here | Remote
     token: str
     figures: Figures
     created: int
@@ -139,11 +140,10 @@ class Handler(BaseHTTPRequestHandler):
             if asked not in (None, "", served.name):
                 raise Refused(404, f"The model {asked!s:.100} is not served here: this is {served.name}.", "model_not_found")
             body["model"] = served.upstream.model_id
-            connection = served.upstream.connect()
-            if connection is None:
-                self._answer_here(path, body, request)
+            if isinstance(served.upstream, Here):
+                self._answer_here(served.upstream, path, body, request)
             else:
-                self._hand_on(connection, path, body, request)
+                self._hand_on(served.upstream, path, body, request)
         finally:
             self.server.room.release()
 
@@ -183,16 +183,16 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(400, "The body must be a JSON object.", "invalid_json")
         return body
 
-    def _answer_here(self, path: str, body: dict[str, Any], request: Request) -> None:
+    def _answer_here(self, upstream: Here, path: str, body: dict[str, Any], request: Request) -> None:
         try:
-            found = self.server.served.upstream.answer(path, body)
+            found = upstream.answer(path, body)
         except ValueError as error:
             raise Refused(400, f"{error}.", "invalid_value") from None
         self._json(200, found)
         request.status = 200
 
-    def _hand_on(self, connection: HTTPConnection, path: str, body: dict[str, Any], request: Request) -> None:
-        upstream = self.server.served.upstream
+    def _hand_on(self, upstream: Remote, path: str, body: dict[str, Any], request: Request) -> None:
+        connection = upstream.connect()
         try:
             data = json.dumps(body).encode()
             connection.request("POST", path, data, {"Content-Type": "application/json", **upstream.headers()})

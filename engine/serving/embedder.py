@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import http.client
     from pathlib import Path
 
     import numpy as np
@@ -30,12 +29,6 @@ class Embedder:
         self._encoder = Encoder(folder, threads)
         self._turn = threading.Lock()
         self.note = f"encoder, {self._encoder.dimension} dimensions, {self._encoder.longest} tokens of a text at most"
-
-    def connect(self) -> http.client.HTTPConnection | None:
-        return None
-
-    def headers(self) -> dict[str, str]:
-        return {}
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """OpenAI's answer to ``/v1/embeddings``. Raises ``ValueError``."""

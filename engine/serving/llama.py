@@ -61,9 +61,6 @@ class LlamaServer:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._key}"}
 
-    def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError(path)
-
     def check(self) -> None:
         """It lives and dies with this process."""
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.devices import bf16_pays, cores
 from engine.errors import ModelError
@@ -77,9 +77,6 @@ class ServerProcess:
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}
-
-    def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError(path)
 
     def check(self) -> None:
         if (code := self._process.poll()) is not None:

@@ -20,7 +20,7 @@ from engine.paths import write_atomic, write_json
 from engine.results import Result, Table
 from engine.serving.door import Door, Served
 from engine.serving.figures import Figures, Snapshot
-from engine.serving.upstream import Upstream, wait_until
+from engine.serving.upstream import Here, Remote, Upstream, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +139,7 @@ def _kept(job: JobContext) -> dict[str, Any]:
     return found
 
 
-def _start(job: JobContext, spec: Spec) -> Upstream:
+def _start(job: JobContext, spec: Spec) -> Here | Remote:
     """The engine, loaded and answering. Raises ``ModelError``; ``Stopped`` when a stop is asked for meanwhile."""
     from engine.serving.process import ServerProcess, other, transformers_serve
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,31 +16,42 @@ ANSWER_SECONDS = 600.0
 
 
 class Upstream(Protocol):
-    """What the door hands requests to. ``paths`` it answers; ``engine`` in words; ``model_id`` is what it calls the
-    model itself, which the door puts in the place of the model's name here; ``note`` is a line for the person."""
+    """What the door hands requests to: a :class:`Remote` or a :class:`Here`. ``paths`` it answers; ``engine`` in words;
+    ``model_id`` is what it calls the model itself, which the door puts in the place of the model's name here; ``note`` is
+    a line for the person."""
 
     engine: str
     paths: tuple[str, ...]
     model_id: str
     note: str
 
-    def connect(self) -> http.client.HTTPConnection | None:
-        """A new connection, not opened yet; ``None`` where ``answer`` is called instead."""
-        ...
-
-    def headers(self) -> dict[str, str]:
-        """What the engine wants to see beside the request: its own key."""
-        ...
-
-    def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The whole answer of an engine that lives in this process. Raises ``ValueError`` for a request it can't read."""
-        ...
-
     def check(self) -> None:
         """Raises ``ModelError`` when the engine is gone."""
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Here(Upstream, Protocol):
+    """An engine that lives in this process."""
+
+    def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The whole answer. Raises ``ValueError`` for a request that it can't read."""
+        ...
+
+
+@runtime_checkable
+class Remote(Upstream, Protocol):
+    """An engine that listens somewhere."""
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A new connection, not opened yet."""
+        ...
+
+    def headers(self) -> dict[str, str]:
+        """What the engine wants to see beside the request: its own key."""
+        ...
 
 
 class UnixConnection(http.client.HTTPConnection):

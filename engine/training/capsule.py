@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,10 +138,12 @@ def compare(capsule: Capsule, losses: list[list[float]], eval_losses: list[list[
     for before, after in ((capsule.losses, losses), (capsule.eval_losses, eval_losses)):
         now = {int(step): loss for step, loss in after}
         for step, loss in before:
-            gap = abs(now[int(step)] - loss) if int(step) in now else float("inf")
-            gaps[int(step)] = max(gap, gaps.get(int(step), 0.0))
+            gap = abs(now.get(int(step), nan) - loss)
+            gaps[int(step)] = max(gaps.get(int(step), 0.0), gap) if isfinite(gap) else nan
     first = next((step for step in sorted(gaps) if not gaps[step] <= SAME), None)
-    return Verdict(len(gaps), max(gaps.values(), default=0.0), first, differences(capsule.made_with, surroundings()))
+    # A loss that is missing or no number differs, by nothing that could be told.
+    known = [gap for gap in gaps.values() if isfinite(gap)]
+    return Verdict(len(gaps), max(known, default=0.0), first, differences(capsule.made_with, surroundings()))
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

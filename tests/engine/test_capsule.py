@@ -4,7 +4,7 @@ removed and asked the same question."""
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,41 +12,26 @@ from engine.engine import Engine
 from engine.errors import BitternError
 from engine.jobs.surroundings import surroundings
 from engine.training import capsule
-from tests.fakes.follow import finish
+from tests.fakes.follow import done, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 TRAIN = "train tiny --on lines --max-steps 8 --save-steps 2 --eval-steps 4 --eval-rows 8 --rows 24 --allow leak,stop --learning-rate 0.01"
 
 
-@pytest.fixture
-def opened(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    monkeypatch.setenv("BITTERN_RUNNER", "thread")
-    engine = Engine(tiny_home, everything=True)
-    yield engine
-    engine.close(5)
-
-
-def run(engine: Engine, line: str) -> dict[str, Any]:
-    job = engine.run(engine.parse(line)).data["job"]
-    finish(engine, job, seconds=120)
-    return engine.result(job).data
-
-
 def told(engine: Engine, line: str) -> str:
     with pytest.raises(BitternError) as caught:
-        engine.run(engine.parse(line))
+        engine.done(engine.parse(line))
     return str(caught.value)
 
 
 def test_a_training_is_replayed_here_and_elsewhere(opened: Engine, tmp_path: Path) -> None:
-    run(opened, f"{TRAIN} --name first")
+    done(opened, f"{TRAIN} --name first")
     file = tmp_path / "first.json"
-    run(opened, f"capsule 1 --to {file}")
+    done(opened, f"capsule 1 --to {file}")
     assert "there already" in told(opened, f"capsule 1 --to {file}")
-    again = run(opened, "replay 1")
+    again = done(opened, "replay 1")
     assert again["same"] and again["steps"] == 9 and again["worst"] <= 1e-6 and again["differs"] == []
     assert opened.workspace.models.names() == ["first", "tiny"], "nothing of a replay is kept"
 
@@ -59,10 +44,10 @@ def test_a_training_is_replayed_here_and_elsewhere(opened: Engine, tmp_path: Pat
     elsewhere = Engine(tmp_path / "elsewhere", everything=True)
     try:
         assert "No dataset here has the rows" in told(elsewhere, f"replay {file}")
-        finish(elsewhere, elsewhere.run(elsewhere.parse(f"add {tmp_path / 'lines.jsonl'} --name other")).data["job"])
+        finish(elsewhere, elsewhere.done(elsewhere.parse(f"add {tmp_path / 'lines.jsonl'} --name other")).data["job"])
         assert "is not here" in told(elsewhere, f"replay {file}")
-        finish(elsewhere, elsewhere.run(elsewhere.parse(f"pull {tmp_path / 'tiny'} --name else")).data["job"])
-        found = run(elsewhere, f"replay {file}")
+        finish(elsewhere, elsewhere.done(elsewhere.parse(f"pull {tmp_path / 'tiny'} --name else")).data["job"])
+        found = done(elsewhere, f"replay {file}")
     finally:
         elsewhere.close(5)
     assert not found["same"] and found["first"] == 5 and found["worst"] == pytest.approx(0.5, abs=1e-6)
@@ -82,20 +67,20 @@ def test_a_verdict_names_the_first_step_that_differs() -> None:
 
 
 def test_checkpoints_are_kept_listed_removed_and_asked(opened: Engine) -> None:
-    run(opened, f"{TRAIN} --name kept --keep-checkpoints 4")
-    listed = opened.run(opened.parse("checkpoints 1")).data
+    done(opened, f"{TRAIN} --name kept --keep-checkpoints 4")
+    listed = opened.done(opened.parse("checkpoints 1")).data
     assert [one["step"] for one in listed["checkpoints"]] == [2, 4, 6, 8] and all(one["whole"] and one["bytes"] for one in listed["checkpoints"])
     assert listed["checkpoints"][1]["eval_loss"] is not None
 
-    answers = run(opened, "scrub 1 --max-tokens 8 How do I list my jobs?")["answers"]
+    answers = done(opened, "scrub 1 --max-tokens 8 How do I list my jobs?")["answers"]
     assert [one["step"] for one in answers] == [0, 2, 4, 6, 8]
     assert answers[0]["answer"] != answers[-1]["answer"], "a large learning rate changes what a tiny model says"
 
-    preview = opened.run(opened.parse("checkpoints 1 --keep 1")).data
+    preview = opened.done(opened.parse("checkpoints 1 --keep 1")).data
     assert preview["removed"] == [] and 8 not in preview["would_remove"] and preview["would_remove"]
-    opened.run(opened.parse("checkpoints 1 --remove 2 --yes"))
-    gone = opened.run(opened.parse("checkpoints 1 --keep 0 --yes")).data
+    opened.done(opened.parse("checkpoints 1 --remove 2 --yes"))
+    gone = opened.done(opened.parse("checkpoints 1 --keep 0 --yes")).data
     assert gone["removed"] == [4, 6, 8]
-    assert opened.run(opened.parse("checkpoints 1")).data["checkpoints"] == []
+    assert opened.done(opened.parse("checkpoints 1")).data["checkpoints"] == []
     assert "no whole checkpoint" in told(opened, "scrub 1 hello")
     assert "is no training" in told(opened, "checkpoints 2")

@@ -15,7 +15,7 @@ from engine.events import JobLog
 from engine.models.gguf_write import write_gguf
 from engine.store.models import ModelRecord
 from tests.engine.test_adapters import lora
-from tests.fakes.follow import finish
+from tests.fakes.follow import done
 from tests.fakes.tiny import base_model, bert, chat_model, instruction_rows
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         birds = [{"text": f"{word} number {n}", "label": word} for n in range(12) for word in ("heron", "reed")]
         (root / "birds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in birds))
         for name in ("lines", "birds"):
-            job(opened, f"add {root / name}.jsonl --name {name}")
+            done(opened, f"add {root / name}.jsonl --name {name}")
         yield opened
     finally:
         opened.close(5)
@@ -46,16 +46,10 @@ def run(engine: Engine, line: str) -> dict[str, Any]:
     return engine.run(engine.parse(line)).data
 
 
-def job(engine: Engine, line: str) -> dict[str, Any]:
-    number = run(engine, line)["job"]
-    finish(engine, number)
-    return engine.result(number).data
-
-
 @pytest.mark.parametrize("family", ["gpt2", "llama", "bloom", "falcon"])
 def test_a_base_model_goes_on_learns_and_then_chats(house: Engine, tmp_path: Path, family: str) -> None:
     folder = base_model(tmp_path / family, family)
-    assert job(house, f"pull {folder} --name {family}")["kind"] == "chat"
+    assert done(house, f"pull {folder} --name {family}")["kind"] == "chat"
     [found] = run(house, f"tokens --model {family} heron ü")["tokenizers"]
     assert found["count"] == len(found["tokens"]) >= len("heron ü")
     said = run(house, f"complete --model {family} --temperature 0 --max-tokens 6 heron")
@@ -66,12 +60,12 @@ def test_a_base_model_goes_on_learns_and_then_chats(house: Engine, tmp_path: Pat
     assert "train it" in caught.value.hint
     logs: list[str] = []
     unsubscribe = house.subscribe(lambda event: logs.append(event.text) if isinstance(event, JobLog) else None)
-    tuned = job(house, f"train {family} --on lines --max-steps 6 --max-length 96 --learning-rate 0.02 --name {family}-tuned")
+    tuned = done(house, f"train {family} --on lines --max-steps 6 --max-length 96 --learning-rate 0.02 --name {family}-tuned")
     unsubscribe()
     assert tuned["kind"] == "adapter" and tuned["eval_loss_after"] < tuned["eval_loss_before"]
     assert any("no chat template" in line for line in logs) and any("stop token trained: yes" in line for line in logs)
-    measured = job(house, f"evaluate {family}-tuned --on lines --rows 2 --max-tokens 4")["metrics"]
-    assert measured["perplexity"] < job(house, f"evaluate {family} --on lines --rows 2 --task perplexity")["metrics"]["perplexity"]
+    measured = done(house, f"evaluate {family}-tuned --on lines --rows 2 --max-tokens 4")["metrics"]
+    assert measured["perplexity"] < done(house, f"evaluate {family} --on lines --rows 2 --task perplexity")["metrics"]["perplexity"]
     answer = run(house, f"chat --model {family}-tuned --temperature 0 --max-tokens 4 --session {family} hello")
     assert answer["model"] == f"{family}-tuned" and answer["usage"]["completion_tokens"] <= 4
     begins = family == "llama"  # <s>, and no ▁ behind it
@@ -79,14 +73,14 @@ def test_a_base_model_goes_on_learns_and_then_chats(house: Engine, tmp_path: Pat
 
 
 def test_bert_becomes_a_classifier(house: Engine, tmp_path: Path) -> None:
-    assert job(house, f"pull {bert(tmp_path / 'bert')} --name bert")["kind"] == "encoder"
+    assert done(house, f"pull {bert(tmp_path / 'bert')} --name bert")["kind"] == "encoder"
     found = run(house, "tokens --model bert --special heron pond7")["tokenizers"][0]["tokens"]
     assert [token["piece"] for token in found] == ["[CLS]", "heron", "pond", "##7", "[SEP]"]
     with pytest.raises(ModelError, match="it can't chat"):
         run(house, "chat --model bert hello")
-    trained = job(house, "train bert --on birds --max-steps 30 --batch-size 8 --learning-rate 0.01 --name sorter")
+    trained = done(house, "train bert --on birds --max-steps 30 --batch-size 8 --learning-rate 0.01 --name sorter")
     assert trained["kind"] == "classifier" and trained["eval_loss_after"] < trained["eval_loss_before"]
-    measured = job(house, "evaluate sorter --on birds --split train --rows 0")
+    measured = done(house, "evaluate sorter --on birds --split train --rows 0")
     assert measured["metrics"]["accuracy"] == 1.0 and measured["rows"] > 20
 
 

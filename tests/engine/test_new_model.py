@@ -12,7 +12,8 @@ import pytest
 from engine.engine import Engine
 from engine.errors import BitternError, ModelError
 from engine.models.fresh import SIZES, Layout
-from tests.engine.test_families import job, run
+from tests.engine.test_families import run
+from tests.fakes.follow import done
 from tests.fakes.tiny import instruction_rows
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         birds = [{"text": f"a {word} at number {n} by the water", "label": word} for n in range(20) for word in ("heron", "reed")]
         (root / "birds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in birds))
         for name in ("lines", "birds"):
-            job(opened, f"add {root / name}.jsonl --name {name}")
-        job(opened, "train-tokenizer lines --vocab-size 320 --chat --name words")
-        job(opened, "train-tokenizer birds --kind wordpiece --vocab-size 300 --name pieces")
+            done(opened, f"add {root / name}.jsonl --name {name}")
+        done(opened, "train-tokenizer lines --vocab-size 320 --chat --name words")
+        done(opened, "train-tokenizer birds --kind wordpiece --vocab-size 300 --name pieces")
         yield opened
     finally:
         opened.close(5)
@@ -43,16 +44,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def test_a_new_model_learns_with_every_weight_and_then_talks_with_its_own_vocabulary(house: Engine) -> None:
-    made = job(house, f"new mine --tokenizer words {SMALL} --seed 3")
+    made = done(house, f"new mine --tokenizer words {SMALL} --seed 3")
     assert made["kind"] == "chat" and made["facts"]["untrained"] and made["facts"]["context"] == 128
     assert (
         run(house, "tokens --model mine heron reed")["tokenizers"][0]["tokens"]
         == run(house, "tokens --model words heron reed")["tokenizers"][0]["tokens"]
     )
-    again = job(house, f"new twin --tokenizer words {SMALL} --seed 3")
+    again = done(house, f"new twin --tokenizer words {SMALL} --seed 3")
     weights = [(Path(record["folder"]) / "model.safetensors").read_bytes() for record in (made, again)]
     assert weights[0] == weights[1], "the seed decides the weights"
-    trained = job(house, "train mine --on lines --epochs 8 --max-length 96 --name taught")
+    trained = done(house, "train mine --on lines --epochs 8 --max-length 96 --name taught")
     assert trained["kind"] == "chat", "all weights were trained, not an adapter of random ones"
     assert trained["eval_loss_after"] < 0.7 * trained["eval_loss_before"]
     record = house.workspace.models.get("taught")
@@ -63,9 +64,9 @@ def test_a_new_model_learns_with_every_weight_and_then_talks_with_its_own_vocabu
 
 def test_a_model_that_was_trained_whole_is_no_adapter_of_what_it_came_from(house: Engine) -> None:
     if house.workspace.models.find("taught") is None:
-        job(house, f"new mine --tokenizer words {SMALL}")
-        job(house, "train mine --on lines --max-steps 2 --name taught")
-    loaded = job(house, "load taught --quantise Q8_0")
+        done(house, f"new mine --tokenizer words {SMALL}")
+        done(house, "train mine --on lines --max-steps 2 --name taught")
+    loaded = done(house, "load taught --quantise Q8_0")
     assert (loaded["base"], loaded["engine"]) == ("taught", "llamacpp")
     assert house.workspace.models.get("taught").gguf.endswith("taught-Q8_0.gguf") and not house.workspace.models.get("mine").gguf
     with house.models.use("taught") as backend:
@@ -74,14 +75,14 @@ def test_a_model_that_was_trained_whole_is_no_adapter_of_what_it_came_from(house
 
 
 def test_a_new_bert_becomes_a_classifier(house: Engine) -> None:
-    assert job(house, f"new sorter --tokenizer pieces --like bert {SMALL}")["kind"] == "encoder"
-    trained = job(house, "train sorter --on birds --max-steps 40 --batch-size 8 --learning-rate 0.003 --name sorted")
+    assert done(house, f"new sorter --tokenizer pieces --like bert {SMALL}")["kind"] == "encoder"
+    trained = done(house, "train sorter --on birds --max-steps 40 --batch-size 8 --learning-rate 0.003 --name sorted")
     assert trained["kind"] == "classifier" and trained["eval_loss_after"] < trained["eval_loss_before"]
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "falcon"])
 def test_the_size_is_counted_before_it_is_made(house: Engine, family: str) -> None:
-    made = job(house, f"new {family} --tokenizer words --like {family} {SMALL}")
+    made = done(house, f"new {family} --tokenizer words --like {family} {SMALL}")
     words = house.workspace.models.get("words").facts["vocabulary"]
     counted = Layout(family, 2, 64, 128).parameters(words)  # type: ignore[arg-type]
     assert made["facts"]["parameters"] == f"{counted / 1e6:.1f}M"

@@ -13,7 +13,7 @@ from engine.engine import Engine
 from engine.errors import ModelError
 from engine.inference.protocol import Sampling
 from engine.jobs.context import CancelToken
-from tests.fakes.follow import finish
+from tests.fakes.follow import done, finish
 from tests.fakes.pictures import png
 from tests.fakes.seeing import seeing_model
 from tests.fakes.tiny import chat_model, instruction_rows
@@ -41,7 +41,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     opened = Engine(root / "home", everything=True)
     try:
         for name in ("eyes", "lost", "plain"):
-            job(opened, f"pull {root / name} --name {name}")
+            done(opened, f"pull {root / name} --name {name}")
         yield opened
     finally:
         opened.close(5)
@@ -50,12 +50,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def run(engine: Engine, line: str) -> dict[str, Any]:
     return engine.run(engine.parse(line)).data
-
-
-def job(engine: Engine, line: str) -> dict[str, Any]:
-    number = run(engine, line)["job"]
-    finish(engine, number)
-    return engine.result(number).data
 
 
 def beside(engine: Engine, name: str) -> Path:
@@ -103,7 +97,7 @@ def test_who_can_not_see_says_so(house: Engine) -> None:
             run(house, f"chat --model {name} --session {name} What is it?")
         assert caught.value.hint
     beside(house, "lines.jsonl").write_text(instruction_rows(8))
-    job(house, f"add {beside(house, 'lines.jsonl')} --name lines")
+    done(house, f"add {beside(house, 'lines.jsonl')} --name lines")
     number = run(house, "train eyes --on lines --max-steps 1")["job"]
     failed = finish(house, number, state="failed")
     assert "not be trained" in failed.error["message"]
@@ -120,6 +114,6 @@ def test_a_picture_that_is_gone_or_broken_is_named(house: Engine, tmp_path: Path
 def test_a_broken_processor_is_said(house: Engine, tmp_path: Path) -> None:
     folder = shutil.copytree(beside(house, "eyes"), tmp_path / "broken")
     (folder / "processor_config.json").write_text(json.dumps({"processor_class": "NoSuchProcessor"}))
-    job(house, f"pull {folder} --name broken")
+    done(house, f"pull {folder} --name broken")
     with pytest.raises(ModelError, match="can't be loaded"):
         run(house, "chat --model broken --session broken hello")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,32 +12,13 @@ from engine.errors import BitternError
 from engine.training import space
 from engine.training.recipes.table import RECIPES, preset
 from engine.training.spec import TrainSpec
-from tests.fakes.follow import finish
+from tests.fakes.follow import done, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    pass
 
 SPEC = TrainSpec(recipe="sft", base="b", dataset="d", name="n")
 LINE = "sweep tiny --on lines --max-steps 6 --eval-steps 2 --save-steps 2 --eval-rows 8 --rows 24 --allow leak,stop --name swept"
-
-
-@pytest.fixture
-def opened(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    monkeypatch.setenv("BITTERN_RUNNER", "thread")
-    engine = Engine(tiny_home, everything=True)
-    yield engine
-    engine.close(5)
-
-
-def run(opened: Engine, line: str) -> dict[str, Any]:
-    return result(opened, opened.run(opened.parse(line)).data["job"])
-
-
-def result(opened: Engine, job: str) -> dict[str, Any]:
-    finish(opened, job, seconds=180)
-    found: dict[str, Any] = json.loads((opened.workspace.paths.job(job) / "result.json").read_text("utf-8"))["data"]
-    return found
 
 
 def test_a_space_is_read_from_a_line() -> None:
@@ -79,11 +59,11 @@ def test_a_preset_gives_way_to_what_is_said() -> None:
 
 
 def test_a_grid_keeps_the_best(opened: Engine) -> None:
-    done = run(opened, f'{LINE} --how grid --over "learning_rate=1e-5,1e-2"')
-    trials = done["trials"]
+    told = done(opened, f'{LINE} --how grid --over "learning_rate=1e-5,1e-2"')
+    trials = told["trials"]
     losses = {trial["settings"]["learning_rate"]: trial["eval_loss"] for trial in trials}
     assert losses[1e-2] < losses[1e-5], "the tiny model learns with one and not with the other"
-    assert done["best"] == {"learning_rate": 1e-2}
+    assert told["best"] == {"learning_rate": 1e-2}
     record = opened.workspace.models.get("swept")
     assert record.kind == "adapter" and record.facts["learning_rate"] == 1e-2 and record.facts["sweep"]["trials"] == 2
     assert record.facts["eval_loss_after"] == pytest.approx(losses[1e-2])
@@ -92,7 +72,7 @@ def test_a_grid_keeps_the_best(opened: Engine) -> None:
 
 def test_halving_stops_what_is_behind(opened: Engine) -> None:
     line = f'{LINE} --how halving --trials 6 --seed 1 --over "learning_rate=1e-6..3e-2"'
-    trials = run(opened, line)["trials"]
+    trials = done(opened, line)["trials"]
     assert len(trials) == 6
     stopped = [trial for trial in trials if trial["state"] == "halved"]
     assert stopped and all(trial["steps"] < 6 for trial in stopped)
@@ -102,21 +82,22 @@ def test_halving_stops_what_is_behind(opened: Engine) -> None:
 
 def test_a_stopped_sweep_goes_on_to_the_same_trials(opened: Engine) -> None:
     line = f'{LINE.replace("--max-steps 6", "--max-steps 16")} --how halving --trials 3 --over "learning_rate=1e-4..1e-2 rank=2,4"'
-    whole = run(opened, line)
-    job = opened.run(opened.parse(line.replace("swept", "again"))).data["job"]
+    whole = done(opened, line)
+    job = opened.done(opened.parse(line.replace("swept", "again"))).data["job"]
     folder = opened.workspace.paths.job(job)
     deadline = time.monotonic() + 60
     while not list(folder.glob("trials/0/checkpoints/checkpoint-4/complete.json")):
         assert time.monotonic() < deadline and opened.job(job).state in ("queued", "running")
         time.sleep(0.005)
-    opened.run(opened.parse(f"pause {job}"))
+    opened.done(opened.parse(f"pause {job}"))
     while opened.job(job).state == "running":
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert opened.job(job).state == "paused"
     assert not (folder / "trials.json").exists(), "stopped inside the first trial"
-    opened.run(opened.parse(f"resume {job}"))
-    again = result(opened, job)
+    opened.done(opened.parse(f"resume {job}"))
+    finish(opened, job, seconds=180)
+    again = opened.result(job).data
     for first, second in zip(whole["trials"], again["trials"], strict=True):
         assert second["settings"] == first["settings"] and second["state"] == first["state"]
         assert second["eval_loss"] == pytest.approx(first["eval_loss"], abs=1e-6)

@@ -13,7 +13,7 @@ from engine.engine import Engine
 from engine.errors import BitternError, DataError, NotFound
 from engine.store.datasets import DatasetRecord
 from tests.fakes import encoder as small
-from tests.fakes.follow import finish
+from tests.fakes.follow import done
 from tests.fakes.pairs import COUPLES, echo_rows, encoder_decoder, pair_rows
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ def predictions(file: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(file).read_text("utf-8").splitlines()]
 
 
-def run(engine: Engine, line: str) -> dict[str, Any]:
-    """The result's data of a line that starts a job."""
-    job = engine.run(engine.parse(line)).data["job"]
-    finish(engine, job)
-    found: dict[str, Any] = json.loads((engine.workspace.paths.job(job) / "result.json").read_text("utf-8"))
-    return found["data"]  # type: ignore[no-any-return]
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A workspace with ``enc``, ``pairs`` and what was trained from them: ``near`` (an encoder) and ``judge`` (a reranker)."""
@@ -46,13 +38,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         patched.setenv("BITTERN_RUNNER", "thread")
         patched.setenv("BITTERN_THREADS", "1")
         engine = Engine(root / "home", everything=True)
-        run(engine, f"pull {root / 'enc'} --name enc")
-        run(engine, f"add {root / 'pairs.jsonl'} --name pairs --test 0.2")
+        done(engine, f"pull {root / 'enc'} --name enc")
+        done(engine, f"add {root / 'pairs.jsonl'} --name pairs --test 0.2")
         told = [{"anchor": f"{a} {n}", "positive": f"{b} {n}", "negative": f"frog {n} frog"} for n in range(16) for a, b in COUPLES]
         (root / "apart.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told), "utf-8")
-        run(engine, f"add {root / 'apart.jsonl'} --name apart --test 0.2")
-        TOLD["near"] = run(engine, f"train enc --on pairs {LINE} near")
-        TOLD["judge"] = run(engine, f"train enc --on apart --recipe rerank {LINE} judge")
+        done(engine, f"add {root / 'apart.jsonl'} --name apart --test 0.2")
+        TOLD["near"] = done(engine, f"train enc --on pairs {LINE} near")
+        TOLD["judge"] = done(engine, f"train enc --on apart --recipe rerank {LINE} judge")
         yield engine
         engine.close(5)
 
@@ -163,20 +155,20 @@ def test_an_encoder_learns_what_belongs_together_and_search_uses_it(trained: Eng
     assert told["eval_loss_after"] < told["eval_loss_before"] - 0.5
     assert told["eval_accuracy_after"] > told["eval_accuracy_before"]
     assert trained.workspace.models.get("near").kind == "encoder"
-    assert trained.run(trained.parse("use near")).data["encoder"] == "near"
-    run(trained, "index pairs")
+    assert trained.done(trained.parse("use near")).data["encoder"] == "near"
+    done(trained, "index pairs")
     index = trained.workspace.indexes.find("pairs")
     assert index is not None and index.encoder == "near"
     facts = json.loads((trained.workspace.paths.indexes / index.folder / "index.json").read_text("utf-8"))
     assert facts["plain"], "the tuned encoder runs without torch, as its base does"
     first, second = COUPLES[0]
-    hits = trained.run(trained.parse(f"search {first} --on pairs --mode dense --count 8")).data["hits"]
+    hits = trained.done(trained.parse(f"search {first} --on pairs --mode dense --count 8")).data["hits"]
     assert len(hits) == 8
-    assert trained.run(trained.parse(f"search {second} --on pairs --rerank judge --count 3")).data["hits"]
+    assert trained.done(trained.parse(f"search {second} --on pairs --rerank judge --count 3")).data["hits"]
     record = trained.workspace.models.get("near")
     trained.workspace.database.write("UPDATE models SET created = '2999-01-01T00:00:00.000+00:00' WHERE name = 'near'")
     with pytest.raises(NotFound, match="trained again"):
-        trained.run(trained.parse("search heron --on pairs"))
+        trained.done(trained.parse("search heron --on pairs"))
     trained.workspace.models.put(record)
 
 
@@ -184,25 +176,25 @@ def test_an_encoder_learns_what_belongs_together_and_search_uses_it(trained: Eng
 def test_a_reranker_learns_and_both_are_measured_on_the_same_queries(trained: Engine) -> None:
     told = TOLD["judge"]
     assert told["eval_accuracy_after"] > told["eval_accuracy_before"]
-    found = run(trained, "evaluate near --on pairs --rows 0 --with enc")
+    found = done(trained, "evaluate near --on pairs --rows 0 --with enc")
     runs = {one.model: one for one in trained.workspace.runs.all()}
     assert runs["near"].metrics["ndcg_10"] > runs["enc"].metrics["ndcg_10"]
     assert runs["near"].task == "retrieval" and found
-    run(trained, "evaluate judge --on apart --rows 0 --encoder enc --with enc")
+    done(trained, "evaluate judge --on apart --rows 0 --encoder enc --with enc")
     alone, read = (next(one for one in trained.workspace.runs.all() if (one.model, one.dataset) == (name, "apart")) for name in ("enc", "judge"))
     frogs = [sum(name.startswith("frog") for row in predictions(one.predictions) for name in row["ranked"]) for one in (alone, read)]
     assert frogs[1] < frogs[0] / 2, "what never belongs to a query is put behind"
     assert set(read.metrics) >= {"ndcg_10", "mrr_10", "recall_10", "intervals"}
-    run(trained, "train enc --on pairs --recipe rerank --epochs 1 --allow leak --name mined")
+    done(trained, "train enc --on pairs --recipe rerank --epochs 1 --allow leak --name mined")
     assert trained.workspace.models.get("mined").facts["learns_from"] == "pairs"
-    near = run(trained, "train enc --on apart --epochs 4 --learning-rate 0.003 --allow leak --name three")
+    near = done(trained, "train enc --on apart --epochs 4 --learning-rate 0.003 --allow leak --name three")
     assert near["eval_loss_after"] < near["eval_loss_before"]
     for line, error in (
         ("evaluate near --on pairs --corpus pairs", "judgements"),
         ("evaluate near --on pairs --task classification", "can't be measured"),
     ):
         with pytest.raises(BitternError, match=error):
-            trained.run(trained.parse(line))
+            trained.done(trained.parse(line))
 
 
 @pytest.mark.slow
@@ -214,12 +206,12 @@ def test_a_corpus_with_judgements_is_searched(trained: Engine, tmp_path: Path) -
     }  # fmt: skip
     for name, rows in files.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-        run(trained, f"add {tmp_path / name}.jsonl --name {name} --test 0" + (" --text text" if name != "qrels" else ""))
-    found = run(trained, "evaluate enc --on queries --corpus corpus --qrels qrels")
+        done(trained, f"add {tmp_path / name}.jsonl --name {name} --test 0" + (" --text text" if name != "qrels" else ""))
+    found = done(trained, "evaluate enc --on queries --corpus corpus --qrels qrels")
     assert found["rows"] == 1, "a query without judgements is left out"
     assert 0 < found["metrics"]["ndcg_10"] <= 1
     with pytest.raises(NotFound, match="id of a query"):
-        run(trained, "evaluate enc --on queries --corpus corpus --qrels corpus")
+        done(trained, "evaluate enc --on queries --corpus corpus --qrels corpus")
 
 
 @pytest.mark.slow
@@ -231,8 +223,8 @@ def test_other_rows_are_learnt_from_too(trained: Engine, tmp_path: Path, rows: s
     }[rows]
     file = tmp_path / f"{rows}{len(flags)}.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in made), "utf-8")
-    run(trained, f"add {file}")
-    told = run(trained, f"train enc --on {file.stem} {flags} --epochs 4 --batch-size 16 --learning-rate 0.003 --allow leak --name {file.stem}")
+    done(trained, f"add {file}")
+    told = done(trained, f"train enc --on {file.stem} {flags} --epochs 4 --batch-size 16 --learning-rate 0.003 --allow leak --name {file.stem}")
     assert told["eval_loss_after"] < told["eval_loss_before"]
     measured = "eval_spearman" if rows == "scored" else "eval_accuracy"
     assert told[f"{measured}_after"] >= told[f"{measured}_before"]
@@ -243,16 +235,16 @@ def test_other_rows_are_learnt_from_too(trained: Engine, tmp_path: Path, rows: s
 def test_an_encoder_decoder_learns_writes_and_is_measured(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str) -> None:
     monkeypatch.setenv("BITTERN_THREADS", "1")
     (tmp_path / "echo.jsonl").write_text(echo_rows(160), "utf-8")
-    run(engine, f"pull {encoder_decoder(tmp_path / 'model', family)} --name small")
-    run(engine, f"add {tmp_path / 'echo.jsonl'} --name echo")
+    done(engine, f"pull {encoder_decoder(tmp_path / 'model', family)} --name small")
+    done(engine, f"add {tmp_path / 'echo.jsonl'} --name echo")
     assert engine.workspace.models.get("small").kind == "seq2seq"
-    told = run(
+    told = done(
         engine, "train small --on echo --learning-rate 0.01 --epochs 8 --batch-size 16 --allow leak --samples 1 --keep-checkpoints 1 --name said"
     )
     number = next(one.id for one in engine.workspace.jobs.all() if one.verb == "train")
     assert told["eval_loss_after"] < told["eval_loss_before"] - 3
-    found = run(engine, "evaluate said --on echo --rows 8 --max-tokens 8")
+    found = done(engine, "evaluate said --on echo --rows 8 --max-tokens 8")
     assert found["metrics"]["perplexity"] < 5 and "rouge_l" in found["metrics"]
-    assert engine.run(engine.parse("chat --model said say heron 3")).data["answer"].strip()
-    before, *_, after = (one["answer"] for one in run(engine, f"scrub {number} --max-tokens 4 say heron 3")["answers"])
+    assert engine.done(engine.parse("chat --model said say heron 3")).data["answer"].strip()
+    before, *_, after = (one["answer"] for one in done(engine, f"scrub {number} --max-tokens 4 say heron 3")["answers"])
     assert before != after in [word for couple in COUPLES for word in couple]

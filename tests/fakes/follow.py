@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -20,3 +20,10 @@ def finish(engine: Engine, job: str, *, seconds: float = 60, state: str = "done"
             return record
         time.sleep(0.02)
     raise AssertionError(f"job {job} is still {engine.job(job).state} after {seconds} s")
+
+
+def done(engine: Engine, line: str, *, seconds: float = 180) -> dict[str, Any]:
+    """Run a line that starts a job to its end; returns the data of its result."""
+    job = engine.run(engine.parse(line)).data["job"]
+    finish(engine, job, seconds=seconds)
+    return engine.result(job).data

@@ -60,16 +60,15 @@ class Recipe(Protocol):
         """The Trainer, its rows in an order that the seed and the epoch alone decide (``ordered.InOrder``)."""
         from engine.training.ordered import OrderedTrainer
 
-        return OrderedTrainer(
-            lengths=[self.length(row) for row in prepared.train],
-            model=model,
-            args=arguments,
-            train_dataset=prepared.train,
-            eval_dataset=prepared.held_out,
-            processing_class=prepared.tokenizer,
-            data_collator=self.collate(prepared),
-            compute_metrics=self.measure(),
-        )
+        return OrderedTrainer(**self.parts(prepared, model, arguments))
+
+    def parts(self, prepared: Prepared, model: Any, arguments: TrainingArguments) -> dict[str, Any]:
+        """What every Trainer of ours is made from."""
+        return {
+            "lengths": [self.length(row) for row in prepared.train], "model": model, "args": arguments, "train_dataset": prepared.train,
+            "eval_dataset": prepared.held_out, "processing_class": prepared.tokenizer, "data_collator": self.collate(prepared),
+            "compute_metrics": self.measure(),
+        }  # fmt: skip
 
 
 def recipe(name: RecipeName) -> Recipe:

@@ -17,40 +17,35 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import logsigmoid
 
-from engine.data.pinned import dataset_of
 from engine.data.shape import as_preference
-from engine.errors import DataError
-from engine.models.load import load_tokenizer
 from engine.training import mask
-from engine.training.checkpoints import begun
 from engine.training.collate import Pad
 from engine.training.ordered import OrderedTrainer
 from engine.training.recipes.sft import Sft
-from engine.training.rows import Prepared, choose
-from engine.training.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from transformers import Trainer, TrainingArguments
 
-    from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
+    from engine.training.recipes.sft import Read
+    from engine.training.rows import Prepared
     from engine.training.spec import TrainSpec
 
 
 class Dpo(Sft):
-    def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
-        record = dataset_of(job, spec.dataset, kept=begun(job))
-        tokenizer = load_tokenizer(folder)
-        train, held_out = choose(record, spec)
-        rows, tally = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
-        measured, _ = _encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
-        if not rows or not measured:
-            raise DataError(f"No row of “{spec.dataset}” fits {spec.max_length} tokens with its answers.", f"Try --max-length {spec.max_length * 2}.")
-        job.log(mask.describe(mask.preview(tokenizer, rows)))
-        return Prepared(rows, measured, tokenizer, {"loss": spec.loss, "beta": spec.beta}, tally)
+    def read(self, record: DatasetRecord, row: dict[str, Any], tokenizer: Any, max_length: int) -> Read | None:
+        prompt, *answers = as_preference(record, row)
+        chosen, rejected = (mask.encode(tokenizer, [*prompt, {"role": "assistant", "content": answer}], max_length) for answer in answers)
+        if chosen is None or rejected is None:
+            return None
+        return chosen, {
+            "input_ids": chosen.input_ids, "labels": chosen.labels, "rejected_ids": rejected.input_ids, "rejected_labels": rejected.labels,
+        }  # fmt: skip
+
+    def facts(self, spec: TrainSpec) -> dict[str, Any]:
+        return {"loss": spec.loss, "beta": spec.beta}
 
     def arguments(self, spec: TrainSpec) -> dict[str, Any]:
         return {"label_names": ["labels"]}
@@ -67,17 +62,7 @@ class Dpo(Sft):
         return lambda rows: pad([*rows, *({"input_ids": row["rejected_ids"], "labels": row["rejected_labels"]} for row in rows)])
 
     def trainer(self, spec: TrainSpec, prepared: Prepared, model: Any, arguments: TrainingArguments) -> Trainer:
-        return PreferenceTrainer(
-            spec=spec,
-            lengths=[self.length(row) for row in prepared.train],
-            model=model,
-            args=arguments,
-            train_dataset=prepared.train,
-            eval_dataset=prepared.held_out,
-            processing_class=prepared.tokenizer,
-            data_collator=self.collate(prepared),
-            compute_metrics=self.measure(),
-        )
+        return PreferenceTrainer(spec=spec, **self.parts(prepared, model, arguments))
 
 
 class PreferenceTrainer(OrderedTrainer):
@@ -149,29 +134,3 @@ def judged(found: Any) -> dict[str, float]:
     """How far the chosen answers' rewards are above the others', and in which share of the rows they are."""
     chosen, rejected = found.predictions[:, 0], found.predictions[:, 1]
     return {"margin": float((chosen - rejected).mean()), "accuracy": float((chosen > rejected).mean())}
-
-
-def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str) -> tuple[list[dict[str, Any]], Tally]:
-    encoded: list[dict[str, Any]] = []
-    tally = Tally(rows=len(rows))
-    for at, row in enumerate(rows):
-        if at % 64 == 0:
-            job.check()
-            job.progress(at, len(rows), "row", f"reading {what} as tokens")
-        try:
-            prompt, *answers = as_preference(record, row)
-        except DataError:
-            tally.empty += 1
-            continue
-        chosen, rejected = (mask.encode(tokenizer, [*prompt, {"role": "assistant", "content": answer}], max_length) for answer in answers)
-        if chosen is None or rejected is None:
-            tally.long += 1
-            continue
-        tally.take(chosen, tokenizer.eos_token_id)
-        encoded.append(
-            {"input_ids": chosen.input_ids, "labels": chosen.labels, "rejected_ids": rejected.input_ids, "rejected_labels": rejected.labels}
-        )
-    job.progress(len(rows), len(rows), "row", f"reading {what} as tokens")
-    if said := tally.says(max_length):
-        job.log(f"{what}: {said}.", "warning")
-    return encoded, tally

@@ -84,15 +84,8 @@ class Embed(Recipe):
         return Contrast(
             loss=loss_of(kind, model, spec.batch_size if spec.grad_accumulation > 1 else 0),
             part=spec.rows_measured,
-            lengths=[self.length(row) for row in prepared.train],
             **({"order": order} if order else {}),
-            model=model,
-            args=arguments,
-            train_dataset=prepared.train,
-            eval_dataset=prepared.held_out,
-            processing_class=prepared.tokenizer,
-            data_collator=self.collate(prepared),
-            compute_metrics=partial(measured, kind),
+            **{**self.parts(prepared, model, arguments), "compute_metrics": partial(measured, kind)},
         )
 
     def save(self, model: Any, prepared: Prepared, folder: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.data import marked
@@ -42,13 +43,13 @@ class Head(Recipe):
     makes: ClassVar[str] = "classifier"
     """The kind of the trained model."""
 
+    @abstractmethod
     def facts(self, record: DatasetRecord, rows: Any) -> dict[str, Any]:
         """What the training rows say of the head. Raises ``DataError`` where they leave nothing to learn."""
-        raise NotImplementedError
 
+    @abstractmethod
     def target(self, record: DatasetRecord, row: dict[str, Any], facts: dict[str, Any]) -> Any:
         """What the model should say of a row; ``None`` where the row does not tell, or tells what no training row has."""
-        raise NotImplementedError
 
     def prepare(self, job: JobContext, spec: TrainSpec, folder: Path) -> Prepared:
         record = dataset_of(job, spec.dataset, kept=begun(job))
@@ -84,24 +85,12 @@ class Head(Recipe):
         import transformers
 
         names = prepared.facts["labels"]
-        try:
-            model = getattr(transformers, self.auto).from_pretrained(
-                folder,
-                num_labels=len(names),
-                id2label=dict(enumerate(names)),
-                label2id={name: number for number, name in enumerate(names)},
-                dtype="float32",
-                ignore_mismatched_sizes=True,
-                use_safetensors=True,
-                local_files_only=True,
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise cannot_load(folder, error) from error
-        model.config.pad_token_id = prepared.tokenizer.pad_token_id
+        model = headed(
+            getattr(transformers, self.auto), spec, folder, prepared.tokenizer, num_labels=len(names), id2label=dict(enumerate(names)),
+            label2id={name: number for number, name in enumerate(names)},
+        )  # fmt: skip
         # What this recipe changes must be saved with it, or the model would be read back as something else.
         model.config.problem_type = self.problem or None
-        if spec.method != "full" and not any(hasattr(model, head) for head in HEADS):
-            raise ModelError(f"“{spec.base}” has no head that LoRA can leave whole.", "Train it whole: --method full")
         return adapt(model, self._beside_the_head(spec, model), self.task)
 
     def _beside_the_head(self, spec: TrainSpec, model: Any) -> TrainSpec:
@@ -113,9 +102,9 @@ class Head(Recipe):
         names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and name.split(".")[0] not in HEADS]
         return spec.model_copy(update={"target_modules": "|".join(map(re.escape, names))})
 
+    @abstractmethod
     def measured(self, predictions: Any, targets: Any, prepared: Prepared) -> dict[str, float]:
         """What is measured on the held-out rows: NumPy arrays as :meth:`reduce` and the collator leave them."""
-        raise NotImplementedError
 
     def reduce(self, logits: Any, labels: Any) -> Any:
         """What is kept of a batch's logits until all are measured."""
@@ -142,6 +131,18 @@ class Head(Recipe):
 
     def kind(self, spec: TrainSpec) -> str:
         return self.makes
+
+
+def headed(loader: Any, spec: TrainSpec, folder: Path, tokenizer: Any, **config: Any) -> Any:
+    """A model of ``loader`` (an Auto class), float32, with a new head where ``folder`` has none that fits. Raises ``ModelError``."""
+    try:
+        model = loader.from_pretrained(folder, dtype="float32", ignore_mismatched_sizes=True, use_safetensors=True, local_files_only=True, **config)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise cannot_load(folder, error) from error
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if spec.method != "full" and not any(hasattr(model, head) for head in HEADS):
+        raise ModelError(f"“{spec.base}” has no head that LoRA can leave whole.", "Train it whole: --method full")
+    return model
 
 
 def tokenizer_of(folder: Path) -> Any:

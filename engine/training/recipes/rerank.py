@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.data import pairs
 from engine.data.pinned import dataset_of
-from engine.errors import DataError, ModelError
-from engine.models.load import cannot_load, load_tokenizer
+from engine.errors import DataError
+from engine.models.load import load_tokenizer
 from engine.training.checkpoints import begun
 from engine.training.methods import adapt
 from engine.training.negatives import hard
 from engine.training.recipes import Recipe
+from engine.training.recipes.heads import headed
 from engine.training.rows import Prepared, choose
 from engine.training.tally import Tally
 
@@ -62,15 +63,7 @@ class Rerank(Recipe):
     def model(self, spec: TrainSpec, folder: Path, prepared: Prepared) -> Any:
         from transformers import AutoModelForSequenceClassification
 
-        try:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, num_labels=1, dtype="float32", ignore_mismatched_sizes=True, use_safetensors=True, local_files_only=True
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise cannot_load(folder, error) from error
-        model.config.pad_token_id = prepared.tokenizer.pad_token_id
-        if spec.method != "full" and not any(hasattr(model, head) for head in ("classifier", "score")):
-            raise ModelError(f"“{spec.base}” has no head that LoRA can leave whole.", "Train it whole: --method full")
+        model = headed(AutoModelForSequenceClassification, spec, folder, prepared.tokenizer, num_labels=1)
         return adapt(model, spec, "SEQ_CLS")
 
     def arguments(self, spec: TrainSpec) -> dict[str, Any]:
@@ -90,14 +83,7 @@ class Rerank(Recipe):
         kind = prepared.facts["learns_from"]
         return Judge(
             weight=float(max(1, len(prepared.train[0]["pairs"]) - 1)) if kind != "scores" else 1.0,
-            lengths=[self.length(row) for row in prepared.train],
-            model=model,
-            args=arguments,
-            train_dataset=prepared.train,
-            eval_dataset=prepared.held_out,
-            processing_class=prepared.tokenizer,
-            data_collator=self.collate(prepared),
-            compute_metrics=partial(ranked, kind),
+            **{**self.parts(prepared, model, arguments), "compute_metrics": partial(ranked, kind)},
         )
 
     def save(self, model: Any, prepared: Prepared, folder: Path) -> None:

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
+    from engine.training.mask import Encoded
     from engine.training.spec import TrainSpec
+
+
+Read = tuple["Encoded", dict[str, Any]]
+"""What carries loss in a row, for the tally, and the row as the collator takes it."""
 
 
 class Sft(Recipe):
@@ -31,8 +36,8 @@ class Sft(Recipe):
         record = dataset_of(job, spec.dataset, kept=begun(job))
         tokenizer = load_tokenizer(folder)
         train, held_out = choose(record, spec)
-        rows, tally = _encode(job, record, train, tokenizer, spec.max_length, "training rows")
-        measured, _ = _encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
+        rows, tally = self._encode(job, record, train, tokenizer, spec.max_length, "training rows")
+        measured, _ = self._encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
         if not rows or not measured:
             raise DataError(f"No row of “{spec.dataset}” fits {spec.max_length} tokens with its answer.", f"Try --max-length {spec.max_length * 2}.")
         if not tokenizer.chat_template:
@@ -41,7 +46,16 @@ class Sft(Recipe):
                 " the stop token. What is trained keeps that template, and chats with it."
             )
         job.log(mask.describe(mask.preview(tokenizer, rows)))
-        return Prepared(rows, measured, tokenizer, tally=tally)
+        return Prepared(rows, measured, tokenizer, self.facts(spec), tally)
+
+    def read(self, record: DatasetRecord, row: dict[str, Any], tokenizer: Any, max_length: int) -> Read | None:
+        """A row as tokens, and what is kept of it; ``None`` where its answer alone fills ``max_length``. Raises ``DataError``."""
+        found = mask.encode(tokenizer, as_messages(record, row), max_length)
+        return None if found is None else (found, {"input_ids": found.input_ids, "labels": found.labels})
+
+    def facts(self, spec: TrainSpec) -> dict[str, Any]:
+        """What the model's record should say besides."""
+        return {}
 
     def model(self, spec: TrainSpec, folder: Path, prepared: Prepared) -> Any:
         # Frozen weights are kept in bfloat16 where that is native; weights that learn are always float32.
@@ -61,25 +75,26 @@ class Sft(Recipe):
     def kind(self, spec: TrainSpec) -> str:
         return "chat" if spec.method == "full" else "adapter"
 
-
-def _encode(job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str) -> tuple[list[dict[str, Any]], Tally]:
-    encoded: list[dict[str, Any]] = []
-    tally = Tally(rows=len(rows))
-    for at, row in enumerate(rows):
-        if at % 64 == 0:
-            job.check()
-            job.progress(at, len(rows), "row", f"reading {what} as tokens")
-        try:
-            messages = as_messages(record, row)
-        except DataError:  # This row has no answer; that no row has one is said below.
-            tally.empty += 1
-            continue
-        if (found := mask.encode(tokenizer, messages, max_length)) is None:
-            tally.long += 1
-            continue
-        tally.take(found, tokenizer.eos_token_id)
-        encoded.append({"input_ids": found.input_ids, "labels": found.labels})
-    job.progress(len(rows), len(rows), "row", f"reading {what} as tokens")
-    if said := tally.says(max_length):
-        job.log(f"{what}: {said}.", "warning")
-    return encoded, tally
+    def _encode(
+        self, job: JobContext, record: DatasetRecord, rows: Any, tokenizer: Any, max_length: int, what: str
+    ) -> tuple[list[dict[str, Any]], Tally]:
+        encoded: list[dict[str, Any]] = []
+        tally = Tally(rows=len(rows))
+        for at, row in enumerate(rows):
+            if at % 64 == 0:
+                job.check()
+                job.progress(at, len(rows), "row", f"reading {what} as tokens")
+            try:
+                found = self.read(record, row, tokenizer, max_length)
+            except DataError:  # This row has no answer; that no row has one is said below.
+                tally.empty += 1
+                continue
+            if found is None:
+                tally.long += 1
+                continue
+            tally.take(found[0], tokenizer.eos_token_id)
+            encoded.append(found[1])
+        job.progress(len(rows), len(rows), "row", f"reading {what} as tokens")
+        if said := tally.says(max_length):
+            job.log(f"{what}: {said}.", "warning")
+        return encoded, tally
