@@ -53,6 +53,7 @@ class JobQueue:
         self._tokens: dict[str, CancelToken] = {}
         self._offsets: dict[str, int] = {}
         self._wake = threading.Condition()
+        self._news = 0
         self._poked = threading.Event()
         self._closing = False
         self._threads: list[threading.Thread] = []
@@ -88,8 +89,7 @@ class JobQueue:
         """Look at the table now: something was asked, moved or queued."""
         self._bus.publish(CatalogChanged(what="jobs"))
         self._poked.set()
-        with self._wake:
-            self._wake.notify_all()
+        self._rouse()
 
     def busy(self) -> list[str]:
         """The jobs that this process is running."""
@@ -105,6 +105,11 @@ class JobQueue:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
+    def _rouse(self) -> None:
+        with self._wake:
+            self._news += 1
+            self._wake.notify_all()
+
     def _adopt(self, job_id: str) -> None:
         if self._own is not None:
             self._own.add(job_id)
@@ -117,10 +122,12 @@ class JobQueue:
 
     def _serve(self, slot: str) -> None:
         while not self._closing:
+            seen = self._news
             record = self._claim(slot)
             if record is None:
+                # What came while the table was read is news too: no thread may sleep over it.
                 with self._wake:
-                    self._wake.wait(1.0)
+                    self._wake.wait_for(lambda seen=seen: self._closing or self._news != seen, 1.0)
                 continue
             try:
                 self._drive(record)
@@ -145,8 +152,7 @@ class JobQueue:
             self._end(record, *self._outcome(record, token))
         finally:
             del self._tokens[record.id]
-            with self._wake:
-                self._wake.notify_all()
+            self._rouse()
 
     def _outcome(self, record: JobRecord, token: CancelToken) -> tuple[State, Event, BitternError | None]:
         """Do the job's work; whatever happens is an outcome."""
