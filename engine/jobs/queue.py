@@ -127,7 +127,8 @@ class JobQueue:
             if record is None:
                 # What came while the table was read is news too: no thread may sleep over it.
                 with self._wake:
-                    self._wake.wait_for(lambda seen=seen: self._closing or self._news != seen, 1.0)
+                    if self._news == seen:
+                        self._wake.wait(1.0)
                 continue
             try:
                 self._drive(record)
