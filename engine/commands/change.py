@@ -197,9 +197,13 @@ class Split(Change):
     verb = "split"
     words = ("dataset",)
     completes: ClassVar[dict[str, str]] = {"dataset": "datasets"}
-    examples = ("split tickets --test 0.2", "split tickets --test 0.1 --validation 0.1 --by label")
+    examples = (
+        "split tickets --test 0.2",
+        "split tickets --test 0.1 --validation 0.1 --by label",
+        "split tickets --split train --test 0 --validation 0.1",
+    )
 
-    test: float = Field(0.1, gt=0, lt=1, description="Part of the rows for testing")
+    test: float = Field(0.1, ge=0, lt=1, description="Part of the rows for testing")
     validation: float = Field(0.0, ge=0, lt=1, description="Part of the rows for validation while training")
     seed: int = Field(42, ge=0, description="Which rows those are")
     by: str = Field("", description="A column whose values each get the same part (stratified)")
@@ -208,8 +212,9 @@ class Split(Change):
     def step(self, workspace: Workspace) -> steps.Step:
         from engine.data import steps
 
-        if self.test + self.validation >= 1:
-            raise DataError("Nothing would be left to train on.", "--test and --validation together must be less than 1.")
+        if not 0 < self.test + self.validation < 1:
+            left = "to train on" if self.test + self.validation else "to divide"
+            raise DataError(f"Nothing would be left {left}.", "--test and --validation together must be more than 0 and less than 1.")
         return steps.Divide(test=self.test, validation=self.validation, seed=self.seed, by=self.by, split=self.split)
 
 

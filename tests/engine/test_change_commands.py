@@ -74,6 +74,10 @@ def test_every_step_says_what_it_did(tickets: Engine) -> None:
     assert do(tickets, "undo").summary.startswith("Undone: drop long, amount. tickets: 20 rows") and tickets.current("dataset") == "tickets"
     assert do(tickets, "redo tickets").data["version"] == 10
     assert do(tickets, "undo tickets --to 1").data["rows"] == 50
+    apart = do(tickets, "split tickets --split train --test 0 --validation 0.2 --as apart").data
+    assert set(tickets.workspace.datasets.get("apart").splits) == {"train", "validation", "test"} and apart["rows"] == 50, (
+        "a test split that is there stays"
+    )
     done = do(tickets, "replay tickets --to 10")
     assert "tickets version 10: 9 steps from" in done.summary and done.summary.endswith("all 20 rows are the same.") and done.data["imported"]
     assert "nothing to change" in do(tickets, "filter tickets amount > 0").summary
@@ -120,6 +124,7 @@ def test_what_can_be_known_to_fail_fails_at_once(tickets: Engine) -> None:
         ("drop tickets text nope", "no column “nope”", "Its columns are"),
         ("sample tickets much", "no number of rows", "10%"),
         ("split tickets --test 0.6 --validation 0.4", "Nothing would be left", "less than 1"),
+        ("split tickets --test 0", "Nothing would be left to divide", "more than 0"),
         ("concat tickets nope", "no dataset called “nope”", ""),
         ("shuffle tickets --as tickets", "already a dataset", "--as"),
         ("shuffle tickets --as ../x", "can't be a dataset's name", ""),
