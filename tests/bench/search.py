@@ -98,11 +98,8 @@ def cold(root: Path, question: str, *flags: str) -> tuple[float, float, list[str
 
 
 def main() -> None:
-    from dataclasses import asdict
-
     from engine.jobs.context import CancelToken
     from engine.models.load import resolve
-    from engine.search.fusion import fused
     from engine.search.tables import Tables
     from tests.bench.home import bench_home
 
@@ -119,6 +116,14 @@ def main() -> None:
         found = tables.search(folder=index.folder, query=question, count=10, cancel=token, **{"mode": "hybrid", **more})
         return [f"{NAME}/{item['split']}/{item['row']}" for item in found]
 
+    from_a_shell(workspace, ask)
+    files = tables._files(index.folder)
+    encode = tables._encoder(files).encode
+    warm(encode, ask)
+    recall(workspace, files, encode, ask)
+
+
+def from_a_shell(workspace: Any, ask: Any) -> None:
     for mode in ("hybrid", "dense", "lexical"):
         times, spent, same = [], [], 0
         for question in QUESTIONS[:5]:
@@ -129,13 +134,15 @@ def main() -> None:
         print(
             f"cold shell, {mode:<8} {statistics.median(times):6.2f} s wall (best {min(times):.2f}), {statistics.median(spent):.2f} s CPU; same ten as warm: {same} of 5   (wanted 2 s)"
         )
-    files = tables._files(index.folder)
+
+
+def warm(encode: Any, ask: Any) -> None:
     for mode in ("hybrid", "dense", "lexical"):
         wall, cpu = [], []
         for question in QUESTIONS * 3:
             started, spent = time.perf_counter(), time.process_time()
             if mode != "lexical":
-                tables._encoder(files).encode([question], "query")
+                encode([question], "query")
             middle, half = time.perf_counter(), time.process_time()
             ask(question, mode=mode)
             # The search encodes the question again: what the encoder took just before is taken off.
@@ -143,12 +150,19 @@ def main() -> None:
             cpu.append((time.process_time() - half) - (half - spent))
         p50, own = 1000 * statistics.median(wall), 1000 * statistics.median(cpu)
         print(f"warm, {mode:<8} p50 beyond the encoder's own time: {p50:6.1f} ms wall, {own:6.1f} ms CPU   (wanted 30)")
+
+
+def recall(workspace: Any, files: Any, encode: Any, ask: Any) -> None:
+    from dataclasses import asdict
+
     import numpy as np
+
+    from engine.search.fusion import fused
 
     shares, mixed, narrow = [], [], []
     allowed = np.arange(ROWS) % 50 == 0
     for question in QUESTIONS:
-        scores = files.scores(tables._encoder(files).encode([question], "query")[0])
+        scores = files.scores(encode([question], "query")[0])
         exact = {f"{NAME}/train/{row}" for row in np.argsort(-scores, kind="stable")[:10]}
         shares.append(len(exact & set(ask(question, mode="dense"))) / 10)
         both = fused(scores, files.words.scores(question))
