@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.store.runs import RunRecord
     from engine.store.workspace import Workspace
 
-KINDS = (".md", ".html")
+KINDS = (".html", ".md")
 
 
 class ReportCommand(Now):
@@ -37,10 +37,11 @@ class ReportCommand(Now):
     force: bool = Field(False, description="Replace the file if it is there")
 
     def run(self, desk: Desk) -> Result:
+        from engine.data.export import check_target
         from engine.evaluation.report import gather
         from engine.evaluation.written import html, markdown
 
-        file = _target(Path(self.to), force=self.force)
+        file = check_target(Path(self.to), KINDS, force=self.force)
         subject = subject_of(desk.workspace, self.name)
         report = gather(subject)
         write_atomic(file, html(report) if file.suffix.lower() == ".html" else markdown(report))
@@ -115,17 +116,3 @@ def _line(job: JobRecord) -> str:
         return to_line(restore(job.verb, job.command))
     except BitternError:  # Another version of Bittern wrote it.
         return job.title
-
-
-def _target(file: Path, *, force: bool) -> Path:
-    """The file to write, as an absolute path. Raises ``DataError``."""
-    file = file.expanduser().absolute()
-    if file.suffix.lower() not in KINDS:
-        raise DataError(f"“{file.name}” does not say what to write.", "End its name in .html or .md.")
-    if not file.parent.is_dir():
-        raise DataError(f"There is no folder {file.parent}.", "Make it first, or choose another.")
-    if file.is_dir():
-        raise DataError(f"{file} is a folder.", "Name a file.")
-    if file.exists() and not force:
-        raise DataError(f"{file} is there already.", "To replace it: --force")
-    return file

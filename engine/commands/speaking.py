@@ -28,9 +28,8 @@ SAMPLED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_
 """The fields of ``Sampling`` that a conversation and a preset may set."""
 
 
-class Speaks(Now):
-    """The fields of every Command that a model answers. What is not said comes from the conversation, then from its
-    preset, then from these defaults."""
+class Sampled(Now):
+    """A Command that a model answers with words: how they are chosen."""
 
     effect = "compute"
     rest = True
@@ -45,6 +44,16 @@ class Speaks(Now):
     max_tokens: int = Field(512, ge=1, description="The longest answer, in tokens")
     seed: int | None = Field(None, ge=0, description="The same seed gives the same answer")
     stop: list[str] = Field([], description="Stop before any of these texts")
+
+    def sampled(self) -> Sampling:
+        """How tokens are chosen, by these fields and no conversation's."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in SAMPLED}
+        return Sampling(**{**values, "stop": tuple(self.stop)})
+
+
+class Speaks(Sampled):
+    """The fields of every Command that a conversation's model answers. What is not said comes from the conversation, then from
+    its preset, then from these defaults."""
 
     def sampling(self, settings: dict[str, Any], **more: Any) -> Sampling:
         """How tokens are chosen: what was said here, else what ``settings`` say. ``more`` are other fields."""

@@ -27,11 +27,11 @@ PIECE = 2000
 """Rows held at once of those that are taken in another order than theirs."""
 
 
-def check_target(file: Path, *, force: bool) -> Path:
-    """The file to write, as an absolute path. Raises ``DataError`` for one that can't be, or is there already."""
+def check_target(file: Path, kinds: Sequence[str] = FORMATS, *, force: bool) -> Path:
+    """The file to write, as an absolute path. Raises ``DataError`` for one that can't be, ends in none of ``kinds``, or is there."""
     file = file.expanduser().absolute()
-    if file.suffix.lower() not in FORMATS:
-        raise DataError(f"“{file.name}” does not say what to write.", f"End its name in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
+    if file.suffix.lower() not in kinds:
+        raise DataError(f"“{file.name}” does not say what to write.", f"End its name in {', '.join(kinds[:-1])} or {kinds[-1]}.")
     if not file.parent.is_dir():
         raise DataError(f"There is no folder {file.parent}.", "Make it first, or choose another.")
     if file.is_dir():
