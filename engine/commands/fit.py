@@ -37,7 +37,8 @@ class FitCommand(Now):
 
     model: str = Field(description="A model's name, a folder, a config.json, a .gguf file, or a size such as 7b")
     train: bool = Field(False, description="For training it, and not for chatting with it")
-    method: str = Field("lora", description="full, lora or qlora; others are counted as lora")
+    method: Literal["lora", "dora", "rslora", "ia3", "prompt", "full", "qlora"] = Field("lora", description="How it learns; qlora is lora on 4bit")
+    quantise: Literal["none", "8bit", "4bit"] = Field("none", description="Of a training: bits of the frozen base")
     batch_size: int = Field(8, ge=1, description="Rows in one forward pass")
     max_length: int = Field(512, ge=8, description="Longest row of a training, in tokens")
     rank: int = Field(8, ge=1, description="LoRA's rank")
@@ -88,6 +89,7 @@ class FitCommand(Now):
         return training(
             model.shape, method=asked.method, batch_size=asked.batch_size, max_length=asked.max_length, rank=asked.rank,
             optimizer=asked.optimizer, precision=precision() if asked.precision == "auto" else asked.precision, checkpointing=asked.checkpointing,
+            frozen={"4bit": "nf4", "8bit": "int8"}.get(asked.quantise) or ("float32" if asked.method == "dora" else ""),
         )  # fmt: skip
 
     def _advice(self, model: Sized, learnt: Correction, free: int) -> str:
@@ -97,7 +99,9 @@ class FitCommand(Now):
         smaller = [
             {"batch_size": size} for size in (self.batch_size // 2, self.batch_size // 4, self.batch_size // 8, 1) if 0 < size < self.batch_size
         ]
-        adapter = [{"method": "lora"}] if self.method == "full" else []
+        adapter = (
+            [{"method": "lora"}] if self.method == "full" else [] if self.quantise != "none" or self.method == "qlora" else [{"quantise": "4bit"}]
+        )
         tries: list[dict[str, Any]] = (
             [*smaller, {"checkpointing": True}, {"checkpointing": True, "batch_size": 1}, *adapter, *({**change, "batch_size": 1} for change in adapter)]
             if self.train

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
 from engine.errors import BitternError, ModelError
-from engine.models.merge import How
+from engine.models.merge import How, check_joinable
 from engine.results import Result
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Merge(Work):
             )
         if self.weights and len(self.weights) != len(records):
             raise ModelError(f"{len(records)} adapters, and {len(self.weights)} weights.", "Give one weight for each, with commas.")
+        if len(records) > 1:
+            check_joinable([Path(record.folder) for record in records])
         if self.weights and len(records) == 1:
             raise ModelError("A single adapter is merged as it is.", "Leave --weights out.")
         return self

@@ -91,6 +91,7 @@ VERBS: dict[str, str] = {
     "checkpoints": "engine.commands.checkpoints:Checkpoints",
     "scrub": "engine.commands.checkpoints:Scrub",
     "merge": "engine.commands.merge:Merge",
+    "export-model": "engine.commands.exporting:ExportModel",
     "sweep": "engine.commands.sweep:Sweep",
     "preflight": "engine.commands.preflight:Preflight",
     "checkpoint": "engine.commands.steering:Checkpoint",

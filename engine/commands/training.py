@@ -10,7 +10,7 @@ from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
 from engine.errors import BitternError, DataError, ModelError, NotFound
 from engine.training.recipes.table import RECIPES, Preset, preset, suits
-from engine.training.spec import Init, Loss, Method, RecipeName, TrainSpec
+from engine.training.spec import Init, Loss, Method, Quantise, RecipeName, TrainSpec
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
@@ -50,7 +50,8 @@ class Train(Work):
     grad_accumulation: int = Field(1, ge=1, description="Batches in one optimiser step")
     max_length: int | None = Field(None, ge=8, description="Longest row in tokens; a longer one loses the start of its prompt")
     method: Literal["auto", Method] = Field("auto", description="lora, dora, rslora, ia3, prompt: a small adapter; full: every weight")
-    init: Init = Field("default", description="How LoRA's new weights begin")
+    init: Init = Field("default", description="How LoRA's new weights begin; pissa, olora: with the base's main directions")
+    quantise: Quantise = Field("none", description="Hold the frozen base in 8bit or 4bit (QLoRA), by bitsandbytes")
     rank: int = Field(8, ge=1, description="LoRA's rank")
     alpha: int = Field(16, ge=1, description="LoRA's alpha: the adapter is scaled by alpha / rank")
     seed: int = Field(0, ge=0, description="Decides the order of rows, dropout and new weights")
@@ -71,6 +72,7 @@ class Train(Work):
         return f"train {self.base} on {self.on}"
 
     def prepare(self, desk: Desk) -> Train:
+        from engine.training import methods
         from engine.training.memory import check_memory
 
         workspace = desk.workspace
@@ -89,6 +91,7 @@ class Train(Work):
         if self.name:
             _check_name(desk, self.name)
         spec = ready.spec(dataset)  # Says now what would be wrong later.
+        methods.check(spec)
         if not self.force:
             check_memory(workspace, spec)
         return ready
@@ -102,7 +105,7 @@ class Train(Work):
         asked: dict[str, Any] = {
             "epochs": self.epochs, "max_steps": self.max_steps, "rows": self.rows, "learning_rate": self.learning_rate,
             "batch_size": self.batch_size, "grad_accumulation": self.grad_accumulation, "max_length": self.max_length,
-            "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "init": self.init, "seed": self.seed,
+            "method": None if self.method == "auto" else self.method, "rank": self.rank, "alpha": self.alpha, "init": self.init, "quantise": self.quantise, "seed": self.seed,
             "split": self.split, "eval_rows": self.eval_rows, "eval_steps": self.eval_steps, "save_steps": self.save_steps,
             "patience": self.patience, "loss": self.loss, "beta": self.beta, "keep_checkpoints": self.keep_checkpoints, "samples": self.samples if RECIPES[self.recipe].writes else 0,
         }  # fmt: skip

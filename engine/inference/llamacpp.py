@@ -168,6 +168,24 @@ class LlamaCpp:
         prompt = self._ask("/apply-template", {"messages": self._readable(messages)})["prompt"]
         return len(self._ask("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})["tokens"])
 
+    def greedy(self, messages: list[Message], longest: int, tokens: int) -> tuple[list[int], list[tuple[int, float]], bool]:
+        """``(prompt, answer, ended)``: the last ``longest`` tokens of the conversation by the model's own template, at most
+        ``tokens`` likeliest ones after them, each with its log-probability (nats), and whether the model ended there.
+
+        A model with no template goes on with the last message. Raises ``ModelError``.
+        """
+        text = self._ask("/apply-template", {"messages": self._readable(messages)})["prompt"] if self._template else messages[-1]["content"]
+        prompt = self._ask("/tokenize", {"content": text, "add_special": True, "parse_special": self._template})["tokens"][-longest:]
+        body = {
+            "prompt": prompt, "n_predict": tokens, "n_probs": 1, "temperature": 0, "repeat_penalty": 1.0, "cache_prompt": False,
+            "lora": self._scales(""),
+        }  # fmt: skip
+        found = self._ask("/completion", body, seconds=600)
+        pairs = [(int(entry["id"]), float(entry["logprob"])) for entry in found.get("completion_probabilities", [])]
+        ended = found.get("stop_type") == "eos"
+        # The token that ended the answer may be among those that were drawn.
+        return prompt, pairs[: int(found["tokens_predicted"]) - 1] if ended and len(pairs) == found["tokens_predicted"] else pairs, ended
+
     def close(self) -> None:
         """Free the model."""
         self._server = None
@@ -179,13 +197,13 @@ class LlamaCpp:
             raise blind(self._facts.name)
         return [sent(neutral(written(message))) for message in messages]
 
-    def _ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(self, path: str, body: dict[str, Any] | None = None, seconds: float = 30) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 (our own loopback port)
             self._server.listening_address + path,
             None if body is None else json.dumps(body).encode(),
             {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
         return found
 

@@ -38,6 +38,12 @@ of transformers, with fused attention (no scores kept). Korthikanti et al. 2022 
 layer; these layers keep more, as their norms work in float32."""
 LORA_INPUT = {False: 5, True: 3}
 """Bytes that LoRA keeps for each input of a linear module: the input after dropout, and the dropout's mask."""
+DORA_OUTPUT = {False: 8, True: 5}
+"""Bytes that DoRA keeps besides for each output of a linear module: what the base and what LoRA made of it."""
+UNSAVED = {False: (16, 0, 4), True: (18, 0, 2)}
+"""What of ``SAVED`` falls away where neither a linear module nor an adapter on it learns: its input is not kept."""
+IA3_SAVED = {False: (0, 4, 4), True: (0, 2, 4)}
+"""What IA3 keeps instead: keys and values, and what goes into the last module, before they are scaled."""
 LOSS = {False: 12, True: 14}
 """Bytes for each token and word of the vocabulary while the loss is taken: the logits, their log-softmax and its
 gradient in float32, and under autocast the logits in bfloat16."""
@@ -117,44 +123,56 @@ def inference(shape: Shape, *, dtype: str, backend: str = "transformers", contex
 
 def training(
     shape: Shape, *, method: str = "lora", batch_size: int = 8, max_length: int = 512, rank: int = 8, optimizer: str = "adamw",
-    precision: str = "bf16", checkpointing: bool = False,
+    precision: str = "bf16", checkpointing: bool = False, frozen: str = "", virtual_tokens: int = 20, dropout: float = 0.05,
 ) -> Fit:  # fmt: skip
     """Memory of a training at its peak. ``precision``: bf16 (autocast; frozen weights are kept in bfloat16) or fp32.
 
-    Weights that learn are float32, as are their gradients. ``method`` full trains every weight; ``qlora`` freezes them
-    in 4 bits; any other is taken to be an adapter of the size of LoRA's.
+    Weights that learn are float32, as are their gradients. ``method`` full trains every weight, ``ia3`` a few scales of each
+    layer, ``prompt`` ``virtual_tokens`` before each row, ``dora`` LoRA with a magnitude for each output; ``qlora`` is LoRA on
+    4 bits; any other is taken to be an adapter of the size of LoRA's, with or without ``dropout``. ``frozen`` is the dtype of a
+    base that does not learn, where it is not that of the precision.
     """
     mixed, full = precision in ("bf16", "fp16"), method == "full"
     length = min(max_length, shape.context) if shape.context else max_length
-    tokens = batch_size * length
-    trainable = shape.parameters if full else shape.lora(rank)
-    frozen = 0 if full else weight_bytes(shape, "nf4" if method == "qlora" else "bfloat16" if mixed else "float32")
+    tokens = batch_size * (length + (virtual_tokens if method == "prompt" else 0))
+    sizes = {"full": shape.parameters, "ia3": shape.ia3(), "prompt": virtual_tokens * shape.width}
+    trainable = sizes.get(method) or shape.lora(rank, dora=method == "dora")
+    frozen = "" if full else frozen or ("nf4" if method == "qlora" else "bfloat16" if mixed else "float32")
+    base = weight_bytes(shape, frozen) if frozen else 0
+    if frozen in ("int8", "nf4"):
+        base += 2 * (shape.parameters - shape.projections)  # what is not quantised is float32 in a training
     # Autocast keeps a bfloat16 copy of each float32 weight that a linear module uses, for as long as the forward pass.
     copies = 2 * (shape.projections + shape.vocabulary * shape.width * shape.causal if full else trainable) if mixed else 0
     terms = {
-        "weights": frozen + 4 * trainable + copies,
+        "weights": base + 4 * trainable + copies,
         "gradients": 4 * trainable,
         "optimizer": int(OPTIMIZERS.get(optimizer, 8) * trainable),
-        "activations": _activations(shape, tokens, mixed=mixed, lora=not full, checkpointing=checkpointing),
+        "activations": _activations(shape, tokens, method, mixed=mixed, checkpointing=checkpointing, dropout=dropout > 0),
         "runtime": RUNTIME["training"],
     }
     settings = {
         "method": method, "batch_size": batch_size, "max_length": length, "optimizer": optimizer, "precision": precision,
-        "checkpointing": checkpointing, **({} if full else {"rank": rank}),
+        "checkpointing": checkpointing, **({} if method in sizes else {"rank": rank}), **({"frozen": frozen} if frozen in ("int8", "nf4") else {}),
     }  # fmt: skip
     return Fit("training", terms, shape.parameters, trainable, shape.known, settings)
 
 
-def _activations(shape: Shape, tokens: int, *, mixed: bool, lora: bool, checkpointing: bool) -> int:
+def _activations(shape: Shape, tokens: int, method: str, *, mixed: bool, checkpointing: bool, dropout: bool) -> int:
     kind = GPT2 if shape.family == "gpt2" else GATED if _gated(shape) else PLAIN
-    wide, keys, inner = SAVED[kind][mixed]
+    gone = UNSAVED[mixed] if method in ("ia3", "prompt") else (0, 0, 0)
+    more = IA3_SAVED[mixed] if method == "ia3" else (0, 0, 0)
+    wide, keys, inner = (saved - less + scaled for saved, less, scaled in zip(SAVED[kind][mixed], gone, more, strict=True))
     layer = wide * shape.width + keys * 2 * shape.kv_heads * shape.head_size + inner * shape.inner
-    if lora:
+    if dropout and method not in ("full", "ia3", "prompt"):
         layer += LORA_INPUT[mixed] * sum(inputs for inputs, _ in shape.linears)
+    if method == "dora":
+        layer += DORA_OUTPUT[mixed] * sum(outputs for _, outputs in shape.linears)
     # Activation checkpointing keeps each layer's input, and recomputes one layer at a time (Chen et al. 2016).
     kept = (2 if mixed else 4) * shape.width * shape.layers + layer if checkpointing else layer * shape.layers
     loss = LOSS[mixed] * shape.vocabulary if shape.causal else 0
-    return int(tokens * (kept + 12 * shape.width + loss))
+    # DoRA measures the rows of a weight together with what LoRA adds: three matrices of its size, one module at a time.
+    whole = 12 * max(inputs * outputs for inputs, outputs in shape.linears) if method == "dora" else 0
+    return int(tokens * (kept + 12 * shape.width + loss)) + whole
 
 
 def _gated(shape: Shape) -> bool:

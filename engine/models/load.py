@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.devices import torch_device
+from engine.devices import bf16_pays, torch_device
 from engine.errors import ModelError, explain
 from engine.models.tensors import check_folder
 
@@ -82,6 +82,46 @@ def load_seq2seq(folder: Path, dtype: str | None = None) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise cannot_load(folder, error) from error
     return model.eval(), tokenizer
+
+
+def check_quantised(bits: str) -> None:
+    """Raises ``ModelError`` where a base can't be held in 8 or 4 ``bits`` to train on it. Nothing is loaded for the question."""
+    from importlib.util import find_spec
+
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            f"A base of {bits} needs bitsandbytes, which is not installed.", "pip install 'bittern[quantised]', or leave --quantise out."
+        )
+
+
+def load_to_train(folder: Path, bits: str) -> Any:
+    """A frozen causal model with linear modules of ``8bit`` (LLM.int8, arXiv 2208.07339) or ``4bit`` (NF4, QLoRA, 2305.14314), and
+    everything else in float32, for an adapter to learn on. On the CPU, or on CUDA (untested). Raises ``ModelError``."""
+    import torch
+    from peft import prepare_model_for_kbit_training
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    check_quantised(bits)
+    check_folder(folder)
+    device = torch_device()
+    if device not in ("cpu", "cuda"):
+        raise ModelError(f"bitsandbytes trains on a CPU or on CUDA, and this would run on {device}.", "Leave --quantise out.")
+    compute = torch.bfloat16 if bf16_pays() else torch.float32
+    four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
+    config = four if bits == "4bit" else BitsAndBytesConfig(load_in_8bit=True)
+    tokenizer = load_tokenizer(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, quantization_config=config, device_map={"": 0 if device == "cuda" else "cpu"}, use_safetensors=True,
+            local_files_only=True,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise cannot_load(folder, error) from error
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    for about in (model.config, model.generation_config):
+        about.pad_token_id = tokenizer.pad_token_id
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
 
 def load_quantised(folder: Path, kind: str, device: str) -> tuple[Any, Any]:

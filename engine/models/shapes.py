@@ -55,10 +55,25 @@ class Shape:
         """Weights of the linear modules alone: what 4-bit and 8-bit loading shrinks."""
         return self.layers * (self.experts + sum(a * b for a, b in self.linears))
 
-    def lora(self, rank: int) -> int:
+    def lora(self, rank: int, *, dora: bool = False) -> int:
         """Parameters of LoRA adapters of ``rank`` on every linear module (Hu et al. 2021, §4.1: A is r × inputs,
-        B is outputs × r). Experts are not ``nn.Linear``, and PEFT's ``all-linear`` leaves them alone."""
-        return self.layers * rank * sum(a + b for a, b in self.linears)
+        B is outputs × r). Experts are not ``nn.Linear``, and PEFT's ``all-linear`` leaves them alone. DoRA (Liu et al.
+        2024, §4.1) learns a magnitude for each output besides."""
+        return self.layers * sum(rank * (a + b) + (b if dora else 0) for a, b in self.linears)
+
+    def ia3(self) -> int:
+        """Parameters of IA3 (Liu et al. 2022, §3.3) on the modules that PEFT names for the family: a scale for each key, value and
+        unit of the inner width, or what stands for them."""
+        keys = self.kv_heads * self.head_size
+        if self.family in ("gpt2", "gpt_neox", "bloom", "falcon"):
+            scales = self.linears[0][1]  # queries, keys and values in one
+        elif self.family in ("bert", "roberta"):
+            scales = 3 * self.width  # keys, values, and the inputs of what comes behind attention
+        elif self.family in ("gemma", "gemma2", "gemma3_text", "qwen2", "qwen3"):
+            scales = self.heads * self.head_size + keys  # PEFT scales queries there, and no keys
+        else:
+            scales = 2 * keys
+        return self.layers * (scales + self.inner)
 
 
 def shape_of(config: Config) -> Shape:

@@ -30,7 +30,8 @@ def fit_of(workspace: Workspace, spec: TrainSpec, longest: int | None = None) ->
     # What later versions of a spec may say, and this one leaves to its recipe.
     more: dict[str, Any] = {name: value for name in ("optimizer", "checkpointing") if (value := getattr(spec, name, None)) not in (None, "", "auto")}
     return training(
-        shape, method=spec.method, batch_size=spec.batch_size, max_length=length, rank=spec.rank, precision=precision(), **more
+        shape, method=spec.method, batch_size=spec.batch_size, max_length=length, rank=spec.rank, precision=precision(), frozen=spec.frozen,
+        virtual_tokens=spec.virtual_tokens, dropout=0.0 if spec.moves_base else spec.dropout, **more,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def put_in_place(
         folder=str(final),
         base=spec.base,
         facts={
-            "recipe": spec.recipe, "method": spec.method, **({"rank": spec.rank, "alpha": spec.alpha} if spec.method in ("lora", "dora", "rslora") else {}),
+            "recipe": spec.recipe, "method": spec.method, **_method_facts(spec),
             "steps": state.global_step, "epochs": round(float(state.epoch or 0), 3), "learning_rate": spec.learning_rate, "seed": spec.seed,
             "eval_loss_before": before, "eval_loss_after": after, "trained_on": f"{spec.dataset}/{spec.split}",
             "fingerprint": dataset.fingerprint, "rows": len(prepared.train), "seconds": round(seconds, 1), "job": job.id, **prepared.facts, **(facts or {}),
@@ -61,6 +61,13 @@ def put_in_place(
     workspace.models.put(record)
     job.changed("models", record.name)
     return record
+
+
+def _method_facts(spec: TrainSpec) -> dict[str, Any]:
+    """What a record says of the method besides its name."""
+    init = {"init": spec.init} if spec.init != "default" else {}
+    quantised = {"quantise": spec.quantise} if spec.quantise != "none" else {}
+    return {**({"rank": spec.rank, "alpha": spec.alpha, **init} if spec.is_lora else {}), **quantised}
 
 
 def tell(spec: TrainSpec, record: ModelRecord, state: Any, seconds: float) -> Result:

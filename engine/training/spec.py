@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 RecipeName = Literal["sft", "dpo", "classify", "embed", "rerank", "tag", "multilabel", "regress", "seq2seq"]
 Method = Literal["lora", "dora", "rslora", "ia3", "prompt", "full"]
 Loss = Literal["sigmoid", "ipo", "hinge", "orpo"]
-Init = Literal["default", "gaussian", "orthogonal"]
+Init = Literal["default", "gaussian", "orthogonal", "pissa", "olora"]
+Quantise = Literal["none", "8bit", "4bit"]
 Scheduler = Literal["linear", "cosine", "constant_with_warmup"]
 
 
@@ -34,6 +35,7 @@ class TrainSpec(BaseModel):
     max_length: int = Field(512, ge=8, description="Longest row, in tokens")
     method: Method = "lora"
     init: Init = "default"
+    quantise: Quantise = Field("none", description="Bits a weight of the frozen base, by bitsandbytes")
     virtual_tokens: int = Field(20, ge=1, description="Tokens that prompt tuning puts before each row")
     rank: int = Field(8, ge=1)
     alpha: int = Field(16, ge=1)
@@ -52,6 +54,24 @@ class TrainSpec(BaseModel):
     loss: Loss = Field("sigmoid", description="How two answers are held against each other")
     beta: float = Field(0.1, gt=0, description="How much the reference holds back; of orpo the weight of the odds")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+    @property
+    def is_lora(self) -> bool:
+        """Whether what learns are LoRA's two matrices."""
+        return self.method in ("lora", "dora", "rslora")
+
+    @property
+    def moves_base(self) -> bool:
+        """Whether the adapter begins with a part of the base's weights, which the base lacks while it learns."""
+        return self.is_lora and self.init in ("pissa", "olora")
+
+    @property
+    def frozen(self) -> str:
+        """The dtype of a frozen base where the method decides it; empty where the machine does.
+
+        A base that gives a part of itself away, or whose rows DoRA measures, is not rounded: what is learnt must fit it as it was.
+        """
+        return {"4bit": "nf4", "8bit": "int8"}.get(self.quantise) or ("float32" if self.moves_base or self.method == "dora" else "")
 
     @property
     def rows_a_step(self) -> int:

@@ -22,7 +22,7 @@ TRAIN = "train tiny --on lines --max-steps 8 --save-steps 2 --eval-steps 4 --eva
 
 def told(engine: Engine, line: str) -> str:
     with pytest.raises(BitternError) as caught:
-        engine.done(engine.parse(line))
+        engine.run(engine.parse(line))
     return str(caught.value)
 
 
@@ -44,9 +44,9 @@ def test_a_training_is_replayed_here_and_elsewhere(opened: Engine, tmp_path: Pat
     elsewhere = Engine(tmp_path / "elsewhere", everything=True)
     try:
         assert "No dataset here has the rows" in told(elsewhere, f"replay {file}")
-        finish(elsewhere, elsewhere.done(elsewhere.parse(f"add {tmp_path / 'lines.jsonl'} --name other")).data["job"])
+        finish(elsewhere, elsewhere.run(elsewhere.parse(f"add {tmp_path / 'lines.jsonl'} --name other")).data["job"])
         assert "is not here" in told(elsewhere, f"replay {file}")
-        finish(elsewhere, elsewhere.done(elsewhere.parse(f"pull {tmp_path / 'tiny'} --name else")).data["job"])
+        finish(elsewhere, elsewhere.run(elsewhere.parse(f"pull {tmp_path / 'tiny'} --name else")).data["job"])
         found = done(elsewhere, f"replay {file}")
     finally:
         elsewhere.close(5)
@@ -68,7 +68,7 @@ def test_a_verdict_names_the_first_step_that_differs() -> None:
 
 def test_checkpoints_are_kept_listed_removed_and_asked(opened: Engine) -> None:
     done(opened, f"{TRAIN} --name kept --keep-checkpoints 4")
-    listed = opened.done(opened.parse("checkpoints 1")).data
+    listed = opened.run(opened.parse("checkpoints 1")).data
     assert [one["step"] for one in listed["checkpoints"]] == [2, 4, 6, 8] and all(one["whole"] and one["bytes"] for one in listed["checkpoints"])
     assert listed["checkpoints"][1]["eval_loss"] is not None
 
@@ -76,11 +76,11 @@ def test_checkpoints_are_kept_listed_removed_and_asked(opened: Engine) -> None:
     assert [one["step"] for one in answers] == [0, 2, 4, 6, 8]
     assert answers[0]["answer"] != answers[-1]["answer"], "a large learning rate changes what a tiny model says"
 
-    preview = opened.done(opened.parse("checkpoints 1 --keep 1")).data
+    preview = opened.run(opened.parse("checkpoints 1 --keep 1")).data
     assert preview["removed"] == [] and 8 not in preview["would_remove"] and preview["would_remove"]
-    opened.done(opened.parse("checkpoints 1 --remove 2 --yes"))
-    gone = opened.done(opened.parse("checkpoints 1 --keep 0 --yes")).data
+    opened.run(opened.parse("checkpoints 1 --remove 2 --yes"))
+    gone = opened.run(opened.parse("checkpoints 1 --keep 0 --yes")).data
     assert gone["removed"] == [4, 6, 8]
-    assert opened.done(opened.parse("checkpoints 1")).data["checkpoints"] == []
+    assert opened.run(opened.parse("checkpoints 1")).data["checkpoints"] == []
     assert "no whole checkpoint" in told(opened, "scrub 1 hello")
     assert "is no training" in told(opened, "checkpoints 2")

@@ -90,22 +90,22 @@ def test_a_quantised_weight_takes_its_bits() -> None:
         inference(shape, dtype="float7")
 
 
-@pytest.mark.parametrize(("method", "mixed"), [("full", False), ("lora", True)])
+@pytest.mark.parametrize(("method", "mixed"), [("full", False), ("lora", True), ("dora", False), ("ia3", False), ("prompt", False)])
 def test_activations_are_what_torch_keeps_for_the_backward_pass(method: str, mixed: bool) -> None:
     """The layers' own activations (a deeper model less a shallower one) within a sixth of what is counted by hooks."""
     import torch
-    from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from engine.training.methods import adapt
+    from engine.training.spec import TrainSpec
+
+    spec = TrainSpec.model_validate({"recipe": "sft", "base": "b", "dataset": "d", "name": "n", "method": method})
     sizes = {"vocab_size": 300, "hidden_size": 192, "intermediate_size": 512, "num_attention_heads": 6, "num_key_value_heads": 2}
 
     def kept(layers: int) -> tuple[int, int]:
         config = LlamaConfig(**sizes, num_hidden_layers=layers, tie_word_embeddings=True, use_cache=False)
         model: Any = LlamaForCausalLM(config)
-        if method == "lora":
-            model = get_peft_model(
-                model.bfloat16() if mixed else model, LoraConfig(r=8, lora_dropout=0.05, target_modules="all-linear", task_type="CAUSAL_LM")
-            )
+        model = adapt(model.bfloat16() if mixed and method == "lora" else model, spec, "CAUSAL_LM")
         own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
         seen: dict[int, int] = {}
 
@@ -113,10 +113,10 @@ def test_activations_are_what_torch_keeps_for_the_backward_pass(method: str, mix
             seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
-        ids = torch.randint(0, 300, (8, 256))
+        ids = torch.randint(0, 300, (4, 128))
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             model.train()(input_ids=ids, labels=ids)
-        fit = training(shape_of(config.to_dict()), method=method, batch_size=8, max_length=256, precision="bf16" if mixed else "fp32")
+        fit = training(shape_of(config.to_dict()), method=method, batch_size=4, max_length=128, precision="bf16" if mixed else "fp32")
         copies = 2 * shape_of(config.to_dict()).projections if mixed and method == "full" else 0
         return sum(size for at, size in seen.items() if at not in own), fit.terms["activations"] + copies
 
@@ -131,9 +131,10 @@ def test_training_terms_follow_method_optimizer_and_checkpointing() -> None:
     assert (full.terms["weights"], full.terms["gradients"], full.terms["optimizer"]) == tuple(n * shape.parameters for n in (4, 4, 8))
     lora = training(shape, method="lora", precision="fp32", rank=4)
     assert lora.terms["optimizer"] == 8 * shape.lora(4) and lora.terms["weights"] == 4 * shape.parameters + 4 * shape.lora(4)
-    assert training(shape, method="qlora").terms["weights"] < training(shape, method="lora").terms["weights"]
     assert training(shape, optimizer="sgd").terms["optimizer"] == 0
     deep = shape_of({**SMALL, "num_hidden_layers": 30, "model_type": "llama"})
+    bits = [training(deep, frozen=frozen).terms["weights"] for frozen in ("", "int8", "nf4")]
+    assert bits == sorted(bits, reverse=True) and bits[2] == training(deep, method="qlora").terms["weights"]
     assert training(deep, checkpointing=True).terms["activations"] < training(deep).terms["activations"] / 3
     assert training(shape, batch_size=4).terms["activations"] * 2 == training(shape, batch_size=8).terms["activations"]
 

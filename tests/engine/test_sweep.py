@@ -83,19 +83,19 @@ def test_halving_stops_what_is_behind(opened: Engine) -> None:
 def test_a_stopped_sweep_goes_on_to_the_same_trials(opened: Engine) -> None:
     line = f'{LINE.replace("--max-steps 6", "--max-steps 16")} --how halving --trials 3 --over "learning_rate=1e-4..1e-2 rank=2,4"'
     whole = done(opened, line)
-    job = opened.done(opened.parse(line.replace("swept", "again"))).data["job"]
+    job = opened.run(opened.parse(line.replace("swept", "again"))).data["job"]
     folder = opened.workspace.paths.job(job)
     deadline = time.monotonic() + 60
     while not list(folder.glob("trials/0/checkpoints/checkpoint-4/complete.json")):
         assert time.monotonic() < deadline and opened.job(job).state in ("queued", "running")
         time.sleep(0.005)
-    opened.done(opened.parse(f"pause {job}"))
+    opened.run(opened.parse(f"pause {job}"))
     while opened.job(job).state == "running":
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert opened.job(job).state == "paused"
     assert not (folder / "trials.json").exists(), "stopped inside the first trial"
-    opened.done(opened.parse(f"resume {job}"))
+    opened.run(opened.parse(f"resume {job}"))
     finish(opened, job, seconds=180)
     again = opened.result(job).data
     for first, second in zip(whole["trials"], again["trials"], strict=True):

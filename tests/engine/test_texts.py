@@ -155,20 +155,20 @@ def test_an_encoder_learns_what_belongs_together_and_search_uses_it(trained: Eng
     assert told["eval_loss_after"] < told["eval_loss_before"] - 0.5
     assert told["eval_accuracy_after"] > told["eval_accuracy_before"]
     assert trained.workspace.models.get("near").kind == "encoder"
-    assert trained.done(trained.parse("use near")).data["encoder"] == "near"
+    assert trained.run(trained.parse("use near")).data["encoder"] == "near"
     done(trained, "index pairs")
     index = trained.workspace.indexes.find("pairs")
     assert index is not None and index.encoder == "near"
     facts = json.loads((trained.workspace.paths.indexes / index.folder / "index.json").read_text("utf-8"))
     assert facts["plain"], "the tuned encoder runs without torch, as its base does"
     first, second = COUPLES[0]
-    hits = trained.done(trained.parse(f"search {first} --on pairs --mode dense --count 8")).data["hits"]
+    hits = trained.run(trained.parse(f"search {first} --on pairs --mode dense --count 8")).data["hits"]
     assert len(hits) == 8
-    assert trained.done(trained.parse(f"search {second} --on pairs --rerank judge --count 3")).data["hits"]
+    assert trained.run(trained.parse(f"search {second} --on pairs --rerank judge --count 3")).data["hits"]
     record = trained.workspace.models.get("near")
     trained.workspace.database.write("UPDATE models SET created = '2999-01-01T00:00:00.000+00:00' WHERE name = 'near'")
     with pytest.raises(NotFound, match="trained again"):
-        trained.done(trained.parse("search heron --on pairs"))
+        trained.run(trained.parse("search heron --on pairs"))
     trained.workspace.models.put(record)
 
 
@@ -194,7 +194,7 @@ def test_a_reranker_learns_and_both_are_measured_on_the_same_queries(trained: En
         ("evaluate near --on pairs --task classification", "can't be measured"),
     ):
         with pytest.raises(BitternError, match=error):
-            trained.done(trained.parse(line))
+            trained.run(trained.parse(line))
 
 
 @pytest.mark.slow
@@ -245,6 +245,6 @@ def test_an_encoder_decoder_learns_writes_and_is_measured(engine: Engine, tmp_pa
     assert told["eval_loss_after"] < told["eval_loss_before"] - 3
     found = done(engine, "evaluate said --on echo --rows 8 --max-tokens 8")
     assert found["metrics"]["perplexity"] < 5 and "rouge_l" in found["metrics"]
-    assert engine.done(engine.parse("chat --model said say heron 3")).data["answer"].strip()
+    assert engine.run(engine.parse("chat --model said say heron 3")).data["answer"].strip()
     before, *_, after = (one["answer"] for one in done(engine, f"scrub {number} --max-tokens 4 say heron 3")["answers"])
     assert before != after in [word for couple in COUPLES for word in couple]

@@ -9,11 +9,10 @@ from engine.data.pinned import dataset_of
 from engine.data.shape import as_messages
 from engine.devices import bf16_pays
 from engine.errors import DataError
-from engine.models.load import load_causal, load_tokenizer
+from engine.models.load import load_causal, load_to_train, load_tokenizer
 from engine.models.turns import plain_template
-from engine.training import mask
+from engine.training import mask, methods
 from engine.training.checkpoints import begun
-from engine.training.methods import adapt
 from engine.training.recipes import Recipe
 from engine.training.rows import Prepared, choose
 from engine.training.tally import Tally
@@ -58,17 +57,21 @@ class Sft(Recipe):
         return {}
 
     def model(self, spec: TrainSpec, folder: Path, prepared: Prepared) -> Any:
-        # Frozen weights are kept in bfloat16 where that is native; weights that learn are always float32.
-        dtype = "bfloat16" if spec.method != "full" and bf16_pays() else "float32"
-        model, _ = load_causal(folder, dtype=dtype)
+        methods.check(spec)
+        if spec.quantise != "none":
+            model = load_to_train(folder, spec.quantise)
+        else:
+            # Frozen weights are kept in bfloat16 where that is native; weights that learn are always float32.
+            dtype = spec.frozen or ("bfloat16" if spec.method != "full" and bf16_pays() else "float32")
+            model, _ = load_causal(folder, dtype=dtype)
         model.config.use_cache = False
-        return adapt(model, spec, "CAUSAL_LM")
+        return methods.adapt(model, spec, "CAUSAL_LM")
 
     def arguments(self, spec: TrainSpec) -> dict[str, Any]:
         return {"prediction_loss_only": True}
 
     def save(self, model: Any, prepared: Prepared, folder: Path) -> None:
-        model.save_pretrained(folder)
+        methods.save(model, folder)
         prepared.tokenizer.chat_template = prepared.tokenizer.chat_template or plain_template(prepared.tokenizer)
         prepared.tokenizer.save_pretrained(folder)
 
