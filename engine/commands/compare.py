@@ -53,9 +53,9 @@ class Compare(Now):
         return told(desk.workspace, found, compared, self.by, sliced_by(desk.workspace, found, self.by, self.metric))
 
 
-def chosen(workspace: Workspace, names: Sequence[str]) -> list[RunRecord]:
-    """The runs that are meant: of each name the newest, on rows that all of them have. Raises ``NotFound``."""
-    candidates = [runs_of(workspace, name) for name in names]
+def chosen(workspace: Workspace, names: Sequence[str], task: str = "") -> list[RunRecord]:
+    """The runs that are meant: of each name the newest (of ``task``), on rows that all of them have. Raises ``NotFound``."""
+    candidates = [runs_of(workspace, name, task) for name in names]
     found: list[list[RunRecord]] = []
     for first in candidates[0]:
         taken = [first]
@@ -76,12 +76,15 @@ def chosen(workspace: Workspace, names: Sequence[str]) -> list[RunRecord]:
     raise NotFound(f"{said} have no run on the same dataset, split and task.", hint)
 
 
-def runs_of(workspace: Workspace, name: str) -> list[RunRecord]:
+def runs_of(workspace: Workspace, name: str, task: str = "") -> list[RunRecord]:
     """The run with that number, or the runs of the model with that name, the newest first. Raises ``NotFound``."""
     runs = workspace.runs.all()
     found = [run for run in runs if run.id == name] or [run for run in runs if run.model == name]
+    if some := [run for run in found if task in ("", run.task)]:
+        return some
     if found:
-        return found
+        hint = f"Measure it so: evaluate {found[0].model} --on {found[0].dataset} --task {task}"
+        raise NotFound(f"“{name}” has been measured by {found[0].task}, not by {task}.", hint)
     if workspace.models.find(name):
         raise NotFound(f"“{name}” has not been measured yet.", f"Measure it: evaluate {name} --on DATASET")
     raise NotFound.named("run or model", name, {run.model for run in runs} | {run.id for run in runs}, "`runs` lists what has been measured.")
@@ -157,6 +160,8 @@ def told(workspace: Workspace, found: Sequence[Pair], compared: Sequence[Compari
     said = " ".join(_sentence(pair, comparison, names[0], name) for pair, comparison, name in zip(found, compared, names[1:], strict=True))
     if len(found) > 1:
         said += f" p is Holm's for {len(found)} comparisons."
+    if len(engines := sorted({engine for run in (first, *(pair.b for pair in found)) if (engine := run.metrics.get("backend"))})) > 1:
+        said += f" Their answers were written by {' and by '.join(engines)}: other words may come from that alone."
     if not by:
         return Result(said, data, _table(names, compared), opens=opens)
     data["slices"] = _slices_data(first, by, slices, found)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.commands.base import Desk, Field, Now, Work
 from engine.errors import DataError, ModelError, NotFound
 from engine.evaluation.questions import columns_of
-from engine.evaluation.spec import TaskName
+from engine.evaluation.spec import Backend, TaskName
 from engine.evaluation.tasks import TASKS, of_model
 from engine.results import Result, Table
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.store.datasets import DatasetRecord
     from engine.store.models import ModelRecord
     from engine.store.runs import RunRecord
+    from engine.store.workspace import Workspace
 
 
 class Evaluate(Work):
@@ -51,6 +52,9 @@ class Evaluate(Work):
     batch_size: int = Field(8, ge=1, description="Rows in one forward pass")
     max_tokens: int = Field(64, ge=1, description="Longest generated answer, in tokens")
     seed: int = Field(0, ge=0, description="Which rows are drawn")
+    backend: Literal["auto", Backend] = Field(
+        "auto", description="generation: what writes the answers; auto is llama.cpp where `tune` has measured the model there, else transformers"
+    )
     corpus: str = Field("", description="Retrieval: the dataset that is searched; the rows of --on are the queries")
     qrels: str = Field("", description="Retrieval: the dataset of judgements (query-id, corpus-id, score)")
     encoder: str = Field("", description="Retrieval by a reranker: the encoder whose best passages it reads (the search encoder)")
@@ -75,8 +79,9 @@ class Evaluate(Work):
         baseline = self._baseline(desk, model)
         if baseline:
             _check(task, workspace.models.get(baseline), dataset, named)
+        backend = writes(workspace, [model, *([workspace.models.get(baseline)] if baseline else [])], self.backend, task)
         others = retrieving(desk, self, [model.kind, *([workspace.models.get(baseline).kind] if baseline else [])]) if task == "retrieval" else {}
-        return self.model_copy(update={"task": task, "split": _split(self.split, dataset), "with_": baseline, **others})
+        return self.model_copy(update={"task": task, "split": _split(self.split, dataset), "with_": baseline, "backend": backend, **others})
 
     def _baseline(self, desk: Desk, model: ModelRecord) -> str:
         """The model to measure first. Raises ``NotFound``, ``ModelError``."""
@@ -112,6 +117,7 @@ class Evaluate(Work):
         values = {"model": model, "dataset": self.on, "split": self.split, "task": self.task, "rows": self.rows}
         options = {name: value for name in ("corpus", "qrels", "encoder") if (value := getattr(self, name))} | self._named()
         more = {"batch_size": self.batch_size, "max_tokens": self.max_tokens, "seed": self.seed, "options": options}
+        more["backend"] = self.backend if self.backend != "auto" else "transformers"
         return EvalSpec.model_validate({**values, **more})
 
 
@@ -148,6 +154,26 @@ def retrieving(desk: Desk, asked: Evaluate, kinds: list[str]) -> dict[str, str]:
     elif desk.workspace.datasets.get(asked.on).shape == "text":
         raise DataError(f"“{asked.on}” holds plain texts: nothing says what belongs to which.", "Give --corpus and --qrels.")
     return {"encoder": search_encoder(desk, asked.encoder).name} if set(kinds) != {"encoder"} else {}
+
+
+def writes(workspace: Workspace, models: list[ModelRecord], asked: Literal["auto", Backend], task: TaskName | None) -> Backend:
+    """What writes the answers of these models, all of them alike. Raises ``ModelError``, ``DataError``."""
+    if task != "generation":
+        if asked == "llamacpp":
+            raise DataError(f"--backend is for what a model writes, not for {task}.", "Leave it out, or say --task generation.")
+        return "transformers"
+    if asked == "transformers":
+        return asked
+    from engine.inference.writer import measured, why_not
+
+    if asked == "auto":
+        return "llamacpp" if all(measured(workspace, model) for model in models) else "transformers"
+    for model in models:
+        if reason := why_not(workspace, model):
+            raise ModelError(
+                f"llama.cpp can't write the answers of “{model.name}”: {reason}.", "`load NAME --quantise Q8_0` writes a GGUF of a model."
+            )
+    return asked
 
 
 def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, named: dict[str, str]) -> None:

@@ -110,6 +110,8 @@ VERBS: dict[str, str] = {
     "ballot": "engine.commands.versus:BallotCommand",
     "vote": "engine.commands.versus:Vote",
     "votes": "engine.commands.versus:Votes",
+    "judge": "engine.commands.judge:Judge",
+    "verdicts": "engine.commands.judge:Verdicts",
     # jobs
     "jobs": "engine.commands.jobs:Jobs",
     "job": "engine.commands.jobs:Job",

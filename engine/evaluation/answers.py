@@ -9,6 +9,7 @@ from engine.devices import bf16_pays, torch_device
 from engine.errors import DataError
 from engine.evaluation import labels, metrics, scores, texts
 from engine.evaluation.tasks import both
+from engine.inference.writer import Writer
 from engine.models.load import load_causal
 from engine.models.turns import completion_tokens, prompt_tokens
 
@@ -33,7 +34,11 @@ def make(asked: Asked) -> Answers:
 
         task: Answers = Transduced(asked.folder, asked.dataset, asked.spec.max_tokens, write=write)
     else:
-        task = Answers(asked.folder, asked.adapter, asked.dataset, asked.spec.max_tokens, write=write)
+        workspace, writer = asked.job.workspace, None
+        if write and asked.spec.backend == "llamacpp":
+            writer = Writer(workspace, workspace.models.get(asked.spec.model), asked.spec.batch_size)
+        dtype = "bfloat16" if bf16_pays() and not workspace.settings.precise else "float32"
+        task = Answers(asked.folder, asked.adapter, asked.dataset, asked.spec.max_tokens, write=write, dtype=dtype, writer=writer)
     if asked.dataset.shape == "classification":
         task.labels = sorted({str(value) for value in asked.rows[asked.dataset.columns["label"]] if value not in (None, "")})
     return task
@@ -43,13 +48,19 @@ class Answers:
     """What a chat model answers, word for word (greedy), and how likely it found the right answer.
 
     Predictions: prompt, reference, prediction, correct, rouge_l, chrf, nll (nats, the stop token included), tokens.
-    With ``write`` False nothing is generated: perplexity alone, at the price of one forward pass.
+    With ``write`` False nothing is generated: perplexity alone, at the price of one forward pass. With a ``writer`` that one
+    writes, and transformers reads: llama.cpp tells no likelihood of an answer that was not its own.
     """
 
-    def __init__(self, folder: Path, adapter: Path | None, record: DatasetRecord, max_tokens: int, *, write: bool) -> None:
-        """Raises ``ModelError``."""
-        model, self._tokenizer = load_causal(folder, adapter, dtype="bfloat16" if bf16_pays() else "float32")
+    writer: Writer | None = None
+
+    def __init__(
+        self, folder: Path, adapter: Path | None, record: DatasetRecord, max_tokens: int, *, write: bool, dtype: str, writer: Writer | None = None
+    ) -> None:
+        """``dtype`` is a torch dtype's name. Raises ``ModelError``."""
+        model, self._tokenizer = load_causal(folder, adapter, dtype=dtype)
         self._model = model.to(torch_device())
+        self.writer = writer
         self._record = record
         self._max_tokens = max_tokens
         self._write = write
@@ -71,7 +82,10 @@ class Answers:
         tokens = [self._tokens(chat) for chat in chats]
         prompts, answers = [prompt for prompt, _ in tokens], [answer for _, answer in tokens]
         sums = self._likelihood(prompts, answers)
-        written = self._generate(prompts, token) if self._write else [None] * len(chats)
+        if not self._write:
+            written: Sequence[str | None] = [None] * len(chats)
+        else:
+            written = self.writer.write(prompts, self._max_tokens, token) if self.writer else self._generate(prompts, token)
         found = []
         for chat, answer, nll, said in zip(chats, answers, sums, written, strict=True):
             reference = chat[-1]["content"]
@@ -85,7 +99,8 @@ class Answers:
         found = texts.read([row["nll"] for row in predictions], [row["tokens"] for row in predictions], sizes)
         if not self._write:
             return found
-        found = both(found, texts.written([row["prediction"] for row in predictions], meant))
+        backend = self.writer.says if self.writer else f"transformers, {str(self._model.dtype).removeprefix('torch.')}"
+        found = {"backend": backend, **both(found, texts.written([row["prediction"] for row in predictions], meant))}
         return both(found, labels.labelled([row["label"] for row in predictions], meant)) if self.labels else found
 
     def _tokens(self, chat: list[dict[str, str]]) -> tuple[list[int], list[int]]:

@@ -69,12 +69,14 @@ def tell(record: RunRecord) -> Result:
     data = {
         "run": record.id, "model": record.model, "dataset": record.dataset, "split": record.split, "task": record.task, "rows": record.rows,
         "metrics": record.metrics, "predictions": record.predictions, "most_confused": most_confused(record.metrics),
+        "backend": record.metrics.get("backend", ""),
     }  # fmt: skip
     table = Table(
         ["metric", "value", "95 % interval"], [[words(name), figure(name, value), between(record.metrics, name)] for name, value in figures.items()]
     )
     where = f"{record.dataset}/{record.split}"
-    return Result(f"{record.model} on {record.rows} rows of {where}: {headline(record.metrics)}", data, table, opens=f"run:{record.id}")
+    by = f" ({data['backend']})" if data["backend"] else ""
+    return Result(f"{record.model} on {record.rows} rows of {where}: {headline(record.metrics)}{by}", data, table, opens=f"run:{record.id}")
 
 
 def _task(job: JobContext, spec: EvalSpec, dataset: DatasetRecord, rows: Any) -> Task:

@@ -35,11 +35,16 @@ class Pair:
         return (self.wins + self.ties / 2) / self.votes
 
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of ``rate`` (E. B. Wilson, 1927)."""
-        n, p, z = self.votes, self.rate, 1.959964
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """The 95 % interval of ``rate``."""
+        return wilson(self.rate, self.votes)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of ``count`` (E. B. Wilson, 1927)."""
+    n, p, z = count, share, 1.959964
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def tally(ballots: Iterable[Ballot]) -> list[Pair]:

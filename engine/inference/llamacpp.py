@@ -37,9 +37,12 @@ Chunks = queue.SimpleQueue[dict[str, Any] | None]
 
 class LlamaCpp:
     """One GGUF, one slot: the prefix that a conversation shares with the last one stays in its KV cache. Adapters lie
-    beside the base and are switched by their scales, without loading it again."""
+    beside the base and are switched by their scales, without loading it again. With several ``slots``, :meth:`write` writes
+    as many answers at once; each has a whole context."""
 
-    def __init__(self, record: ModelRecord, settings: Settings, adapters: Mapping[str, Path] | None = None, *, cpu: bool = False) -> None:
+    def __init__(
+        self, record: ModelRecord, settings: Settings, adapters: Mapping[str, Path] | None = None, *, cpu: bool = False, slots: int = 1
+    ) -> None:
         """Load the file, and the adapters (GGUF files by any name); on the ``cpu`` even beside a GPU. Raises ``ModelError``."""
         import xllamacpp
 
@@ -54,8 +57,8 @@ class LlamaCpp:
         threads = settings.threads or cores()
         parameters = xllamacpp.CommonParams()
         parameters.model.path = record.gguf
-        parameters.n_ctx = context
-        parameters.n_parallel = 1
+        parameters.n_ctx = context * slots
+        parameters.n_parallel = slots
         parameters.cpuparams.n_threads = threads
         parameters.cpuparams_batch.n_threads = threads
         if projector := str(record.facts.get("mmproj", "")):
@@ -110,6 +113,27 @@ class LlamaCpp:
     def complete(self, text: str, sampling: Sampling, cancel: CancelToken, adapter: str = "") -> Iterator[str]:
         """How a text goes on. Raises ``ModelError`` when it does not fit."""
         return self._decode(self._server.handle_completions, {**_request(sampling, self._facts.context), "prompt": text}, cancel, adapter)
+
+    def write(self, prompt: Sequence[int], sampling: Sampling, cancel: CancelToken, adapter: str = "") -> str:
+        """How tokens go on. Any thread may ask, beside others; what was computed for one prompt is not used for the next, so
+        that an answer does not depend on what was asked before it. Raises ``ModelError``."""
+        said: list[str] = []
+        failed: list[dict[str, Any]] = []
+
+        def hear(chunk: dict[str, Any]) -> bool:
+            if error := chunk.get("error"):
+                failed.append(error)
+            said.extend(choice.get("text") or "" for choice in chunk.get("choices", []))
+            return cancel.asked
+
+        request = {**_request(sampling, self._facts.context), "prompt": list(prompt), "cache_prompt": False, "lora": self._scales(adapter)}
+        try:
+            self._server.handle_completions(request, hear)
+        except Exception as error:
+            failed.append({"message": str(error)})
+        if failed:
+            raise _explain(failed[0], self._facts)
+        return "".join(said)
 
     def _decode(self, handle: Callable[..., Any], request: dict[str, Any], cancel: CancelToken, adapter: str) -> Iterator[str]:
         chunks: Chunks = queue.SimpleQueue()

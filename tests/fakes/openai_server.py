@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MODELS = ("echo", "dies", "slow", "calls", "thinks", "403", "429", "500", "503", "garbage", "refuses")
 
@@ -28,6 +28,8 @@ class Server(ThreadingHTTPServer):
         self.hung_up = threading.Event()
         self.lock = ""
         """The only key that opens, where there is one."""
+        self.answer: Callable[[dict[str, Any]], str] | None = None
+        """What it says to a request, where it does not echo; a ``RuntimeError`` becomes status 500."""
 
     @property
     def url(self) -> str:
@@ -54,7 +56,12 @@ class Handler(BaseHTTPRequestHandler):
         elif model == "refuses":
             self._json(400, {"error": {"message": "unknown option: top_k"}})
         else:
-            self._stream(model, body)
+            try:
+                said = self.server.answer(body) if self.server.answer else None
+            except RuntimeError as error:
+                self._json(500, {"error": {"message": str(error)}})
+            else:
+                self._stream(model, body, said)
 
     def _opens(self) -> bool:
         opens = self.server.lock in ("", self.headers.get("Authorization", "").removeprefix("Bearer "))
@@ -62,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             self._json(401, {"error": {"message": "no such key"}})
         return opens
 
-    def _stream(self, model: str, body: dict[str, Any]) -> None:
+    def _stream(self, model: str, body: dict[str, Any], said: str | None) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -81,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
             except OSError:
                 self.server.hung_up.set()
         else:
-            for delta in self._deltas(model, body):
+            for delta in self._deltas(model, body) if said is None else [{"content": said}]:
                 self._delta(delta)
             self._delta({}, "stop")
             self.wfile.write(b"data: [DONE]\n\n")
