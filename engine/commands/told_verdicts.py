@@ -108,9 +108,9 @@ def one_by_one(workspace: Workspace, rows: list[dict[str, Any]], show: str, coun
 
     if "score" in rows[0]:
         worst = sorted(rows, key=lambda row: row["score"])[:count]
-        cells = [[row["key"], _short(row["prompt"]), _short(row["answer"]), str(row["score"])] for row in worst]
-        table = Table(["row", "prompt", "answer", "score"], cells)
-        return Result(f"{len(worst)} of {len_of(len(rows), 'answer')}, the worst first.", {"rows": worst}, table)
+        told = [[row["key"], _short(row["prompt"]), _short(row["answer"]), str(row["score"])] for row in worst]
+        said = f"{len(worst)} of {len_of(len(rows), 'answer')}, the worst first."
+        return Result(said, {"rows": worst}, Table(["row", "prompt", "answer", "score"], told))
     both = [{**row, "people": vote} for row, vote in zip(rows, people(rows, workspace.ballots.all()), strict=True)]
     wanted = {
         "changed": [row for row in both if row["asked"] and row["ab"] != row["ba"]],

@@ -12,7 +12,7 @@ from engine.evaluation.compare import pairs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from engine.evaluation.compare import Row
+    from engine.evaluation.rowwise import Row
     from engine.inference.protocol import Message
     from engine.store.ballots import Ballot
     from engine.store.runs import RunRecord

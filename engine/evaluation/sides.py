@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.data.rows import load_split
 from engine.data.shape import as_messages, as_text
 from engine.errors import DataError
+from engine.evaluation import kept
 from engine.evaluation.tally import shuffled
 from engine.store.ballots import Ballot
 
@@ -67,29 +67,20 @@ def run(job: JobContext, sides: list[Side], asked: list[tuple[str, list[Message]
     numbers. What was answered before a stop is kept. Raises ``Stopped``, ``ModelError``."""
     from engine.inference.pool import ModelPool
 
-    kept = job.folder / "answers.jsonl"
-    answers: dict[tuple[int, int], str] = {}
-    if job.resumed and kept.is_file():
-        for line in kept.read_text("utf-8").splitlines():
-            try:
-                at, number, text = json.loads(line)
-            except ValueError:  # torn by a kill: it is asked again
-                continue
-            answers[at, number] = text
+    file = job.folder / "answers.jsonl"
+    answers = {(row["side"], row["prompt"]): row["answer"] for row in kept.mend(file)}
     pool = ModelPool(job.workspace, hosted=False)
     total = len(sides) * len(asked)
     try:
-        with kept.open("a" if job.resumed else "w", encoding="utf-8") as file:
-            for at, side in enumerate(sides):
-                for number, (_, prompt) in enumerate(asked):
+        for at, side in enumerate(sides):
+            for number, (_, prompt) in enumerate(asked):
+                job.check()
+                if (at, number) not in answers:
+                    with pool.use(side.model, use="batch") as backend:
+                        answers[at, number] = "".join(pieces(backend, side, prompt, job.token)).strip()
                     job.check()
-                    if (at, number) not in answers:
-                        with pool.use(side.model, use="batch") as backend:
-                            answers[at, number] = "".join(pieces(backend, side, prompt, job.token)).strip()
-                        job.check()
-                        file.write(json.dumps([at, number, answers[at, number]], ensure_ascii=False) + "\n")
-                        file.flush()
-                    job.progress(len(answers), total, "answers", side.label)
+                    kept.append(file, [{"side": at, "prompt": number, "answer": answers[at, number]}])
+                job.progress(len(answers), total, "answers", side.label)
     finally:
         pool.close()
     job.workspace.ballots.forget(job.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ class Server:
         self._name, self._url, self._key = name, url, key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         # A session of its own: the shared one refuses every address while the Hub is switched off.
-        self._session = httpx.Client(timeout=PATIENCE)
+        self._session = httpx.Client(timeout=PATIENCE, verify=_trusted())
 
     def models(self) -> list[dict[str, Any]]:
         """What ``/v1/models`` lists: at least ``id`` each."""
@@ -97,6 +98,14 @@ class Server:
         if kind in ("ConnectError", "ConnectionError", "ConnectionRefusedError", "OfflineModeIsEnabled"):
             return ModelError(f"{self._name} can't be reached at {self._url}.", "Start the server, or connect it again with the right address.")
         return ModelError(f"{self._name} ({self._url}) broke off in the middle: {kind}.", "Try again; what was said so far is kept.")
+
+
+@cache
+def _trusted() -> Any:
+    """The certificates that are trusted, read once: it takes 40 ms, as long as a short answer."""
+    from huggingface_hub.utils import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _client(session: Any, url: str, key: str, more: dict[str, Any]) -> Any:

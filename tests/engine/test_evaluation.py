@@ -166,7 +166,7 @@ def test_a_chat_model_is_measured_and_compared(tiny_home: Path, monkeypatch: pyt
         rows = [json.loads(text) for text in Path(run.predictions).read_text("utf-8").splitlines()]
         assert run.rows == len(rows) == 10
         assert [row["row"] for row in rows] == sorted(row["row"] for row in rows)
-        assert set(run.metrics) == {*run.metrics["intervals"], "intervals"}
+        assert set(run.metrics) == {*run.metrics["intervals"], "intervals", "backend"}
         assert {"exact_match", "token_f1", "bleu", "wer", "perplexity", "bits_per_byte"} < set(run.metrics)
         assert run.metrics["loss"] == pytest.approx(sum(row["nll"] for row in rows) / sum(row["tokens"] for row in rows))
         assert not (engine.workspace.paths.job(first) / "predictions.jsonl").exists()

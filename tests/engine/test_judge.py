@@ -77,10 +77,9 @@ def test_kappa_is_scikit_learns() -> None:
         for _ in range(8):
             one = [draw.choice(labels) for _ in range(count)]
             two = [name if draw.random() < 0.6 else draw.choice(labels) for name in one]
-            found = Agreement.of(one, two).as_data()
-            if found["kappa"] is not None:
-                assert found["kappa"] == pytest.approx(cohen_kappa_score(one, two, labels=labels), abs=1e-9)
-            assert found["raw"] == sum(a == b for a, b in zip(one, two, strict=True)) / count
+            found = kappa(Agreement.of(one, two).table)
+            if found is not None:
+                assert found == pytest.approx(cohen_kappa_score(one, two, labels=labels), abs=1e-9)
     assert kappa([[5, 0], [0, 0]]) is None and kappa([[0, 0], [0, 0]]) is None
     assert kappa([[3, 0], [0, 4]]) == 1.0 and kappa([[1, 1], [1, 1]]) == 0.0
     spread = Agreement([[30, 5, 5], [4, 30, 6], [2, 3, 15]]).as_data()
@@ -224,7 +223,7 @@ def test_words_that_are_no_verdict_and_answers_that_are_too_long(house: Engine, 
         written = ["x", "y" * 30 + model, "word " * 9000 + model]
         run(house, model, [{**row, "prediction": text} for row, text in zip(rows, written, strict=True)], task="generation", metrics={})
     found = done(house, "judge long longest --by served --reasons")
-    assert (found["unread"], found["left_out"], found["pairs"][0]["ties"]) == (0, 1, 2)
+    assert (found["unread"], found["left_out"], found["pairs"][0]["losses"], found["pairs"][0]["ties"]) == (0, 1, 1, 1)
     assert "reason" in server.requests[0]["response_format"]["json_schema"]["schema"]["properties"]
     server.answer = lambda body: "I like both."
     found = done(house, "judge 1 2 --by served")
