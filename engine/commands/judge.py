@@ -56,7 +56,7 @@ class Judge(Work):
     ballots: int = Field(0, ge=0, description="Put so many of the pairs before people too: ballot --batch JOB")
 
     def title(self) -> str:
-        what = f"the ballots of {self.batch}" if self.batch else "voted ballots" if self.voted else " ".join(filter(None, (self.a, self.b)))
+        what = f"the ballots of job {self.batch}" if self.batch else "voted ballots" if self.voted else " ".join(filter(None, (self.a, self.b)))
         return f"judge {what} by {self.by}".strip()
 
     def prepare(self, desk: Desk) -> Judge:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from engine.store.jobs import JobRecord
     from engine.store.workspace import Workspace
 
+FOLLOWS = ": this judge goes by the order more than by the answers"
 SHOWN = 200
 """Characters of a prompt or an answer in a table."""
 
@@ -39,10 +40,11 @@ def _aloud(data: dict[str, Any]) -> str:
     said = [f"{data['judge']} judged {len_of(data['judged'], 'pair')}."]
     if data["pairs"]:
         first = data["pairs"][0]
-        said.append(f"{first['a']} was preferred to {first['b']} in {first['rate']:.0%} ({_between(first['low'], first['high'])}).")
+        counts = f"{first['wins']} won, {first['losses']} lost, {first['ties']} tied"
+        said.append(f"{first['a']} against {first['b']}: {counts}, a win rate of {first['rate']:.0%} ({_between(first['low'], first['high'])}).")
     order, votes = data["position"], data["agreement"]
     if order["asked"]:
-        said.append(f"The order of the answers changed {order['bias']:.0%} of the verdicts.")
+        said.append(f"The order of the answers changed {order['bias']:.0%} of the verdicts{FOLLOWS if order['low'] > 0.5 else ''}.")
     if votes["votes"]:
         kappa = "" if votes["kappa"] is None else f" (kappa {votes['kappa']:.2f})"
         said.append(f"It agrees with {votes['raw']:.0%} of {len_of(votes['votes'], 'vote')}{kappa}.")
@@ -58,7 +60,7 @@ def _aloud(data: dict[str, Any]) -> str:
 def _table(data: dict[str, Any]) -> Table:
     order, votes = data["position"], data["agreement"]
     rows = [
-        [f"{pair['a']} preferred to {pair['b']}", f"{pair['rate']:.1%}", _between(pair["low"], pair["high"]),
+        [f"win rate of {pair['a']} against {pair['b']}", f"{pair['rate']:.1%}", _between(pair["low"], pair["high"]),
          f"{pair['wins']} won, {pair['losses']} lost, {pair['ties']} tied"]
         for pair in data["pairs"]
     ]  # fmt: skip

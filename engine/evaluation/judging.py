@@ -162,7 +162,7 @@ def go_through(job: JobContext, model: str, pairs: list[Pair], file: Path, how: 
         job.log(f"Going on after {len(rows)} that are judged.")
     if len(rows) == len(pairs):
         return rows
-    job.progress(len(rows), len(pairs), "answer" if single else "pair", "loading the judge")
+    job.progress(len(rows), len(pairs), "answers" if single else "pairs", "loading the judge")
     pool = ModelPool(job.workspace, hosted=False)
     try:
         with pool.use(model, use="batch") as backend:
@@ -172,7 +172,7 @@ def go_through(job: JobContext, model: str, pairs: list[Pair], file: Path, how: 
                 row = (scored if single else compared)(job, judge, pair)
                 kept.append(file, [row])
                 rows.append(row)
-                job.progress(len(rows), len(pairs), "answer" if single else "pair")
+                job.progress(len(rows), len(pairs), "answers" if single else "pairs")
                 job.metric(len(rows), "score" if single else "same in both orders", _share(rows, single=single))
     finally:
         pool.close()

@@ -162,7 +162,7 @@ def test_the_longer_answer_wins_in_both_orders(house: Engine, server: Server) ->
     assert (votes["votes"], votes["raw"]) == (5, 0.8)
     assert votes["table"] == [[0, 1, 0], [0, 3, 0], [0, 0, 1]]
     assert votes["kappa"] == pytest.approx((0.8 - (0.2 * 0 + 0.6 * 0.8 + 0.2 * 0.2)) / (1 - 0.52))
-    assert "kappa" in told.summary and told.table is not None and told.table.rows[0][0] == "plain preferred to tuned"
+    assert "kappa" in told.summary and told.table is not None and told.table.rows[0][0] == "win rate of plain against tuned"
     against = house.run(house.parse(f"verdicts {found['job']} --show against")).data["rows"]
     assert [(row["key"], row["verdict"], row["people"]) for row in against] == [("tickets/test/2", "b", "a")]
     assert house.run(house.parse("verdicts")).data["judgings"][0]["job"] == found["job"]
@@ -170,11 +170,12 @@ def test_the_longer_answer_wins_in_both_orders(house: Engine, server: Server) ->
 
 def test_a_judge_that_sees_the_place_alone_decides_nothing(house: Engine, server: Server) -> None:
     server.answer = first
-    found = done(house, "judge 1 2 --by served --reference --rows 5 --seed 1")
+    found = done(house, "judge 1 2 --by served --reference ")
     [pair] = found["pairs"]
     assert (pair["wins"], pair["losses"], pair["rate"]) == (0, 0, 0.5)
     assert found["position"]["bias"] == 1.0 and found["position"]["first"] == 1.0
     assert "<right-answer-" in server.requests[0]["messages"][0]["content"]
+    assert "goes by the order more than by the answers" in house.result(str(found["job"])).summary
     changed = house.run(house.parse(f"verdicts {found['job']} --show changed"))
     assert len(changed.data["rows"]) == found["asked"] == found["position"]["changed"]
 
