@@ -85,8 +85,8 @@ class Train(Work):
         if not dataset.splits[split]:
             raise DataError(f"“{dataset.name}/{split}” is empty: there is nothing to learn from.", "Add rows, or choose another with --split.")
         ready = self.model_copy(update={"recipe": chosen, "split": split, "name": self.name or _free_name(desk, f"{self.base}-{self.on}")})
-        if self.method == "auto" and base.facts.get("untrained"):
-            # Random weights hold nothing that an adapter could build on.
+        if self.method == "auto" and (base.facts.get("untrained") or base.facts.get("new_vocabulary")):
+            # Random weights hold nothing that an adapter could build on, and one leaves new tokens as they are.
             ready = ready.model_copy(update={"method": "full"})
         if self.name:
             _check_name(desk, self.name)

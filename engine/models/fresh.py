@@ -67,7 +67,7 @@ def make(job: JobContext, tokenizer: ModelRecord, layout: Layout, name: str, see
     temporary = job.workspace.paths.models / f".new-{name}-{job.id}"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        parameters = _write(job, _folder(job, tokenizer), layout, seed, temporary)
+        parameters = _write(job, tokenizer_folder(job, tokenizer), layout, seed, temporary)
         replace_folder(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -79,7 +79,8 @@ def make(job: JobContext, tokenizer: ModelRecord, layout: Layout, name: str, see
     return record
 
 
-def _folder(job: JobContext, tokenizer: ModelRecord) -> Path:
+def tokenizer_folder(job: JobContext, tokenizer: ModelRecord) -> Path:
+    """Where the tokenizer lies as transformers reads it: a model's own is in its folder, made from its GGUF where need be."""
     from engine.models.convert import trainable_folder
 
     if tokenizer.kind == "tokenizer":
@@ -110,7 +111,7 @@ def _write(job: JobContext, source: Path, layout: Layout, seed: int, out: Path) 
     return int(made.num_parameters())
 
 
-def check(family: Family, stop: object, first: object, name: str) -> None:
+def check(family: str, stop: object, first: object, name: str) -> None:
     """Whether the family can be built on a tokenizer with this stop token and this token before a text. Raises ``ModelError``."""
     if family == "bert":
         if not first:

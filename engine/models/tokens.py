@@ -55,7 +55,7 @@ class Counter:
         tokens, seen = [], 0
         for number, piece, (start, end) in zip(found.ids, found.tokens, found.offsets, strict=True):
             part, special_one = text[max(start, seen) : end], number in self._special
-            raw = b"" if special_one else _bytes(piece, byte_level=self._byte_level)
+            raw = b"" if special_one else bytes_of(piece, byte_level=self._byte_level)
             tokens.append(Token(number, piece, part, start, end, special_one, (raw or part.encode("utf-8", "surrogatepass")).hex(" ")))
             seen = max(seen, end)
         return tokens
@@ -158,7 +158,7 @@ def _alphabet() -> dict[str, int]:
     return {**{chr(value): value for value in plain}, **{chr(256 + at): value for at, value in enumerate(others)}}
 
 
-def _bytes(piece: str, *, byte_level: bool) -> bytes:
+def bytes_of(piece: str, *, byte_level: bool) -> bytes:
     """The bytes of a byte-level piece (``Ġthe``) or a byte token (``<0x0A>``); empty for any other."""
     if byte_level:
         letters = _alphabet()

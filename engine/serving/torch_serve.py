@@ -6,6 +6,7 @@ By itself it listens on a TCP port and asks nobody for a token, so every user of
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from typing import Any
 
@@ -25,12 +26,44 @@ def main() -> None:
     # Serve() makes its uvicorn.Config with a host and a port only.
     config: Any = uvicorn.Config
     uvicorn.Config = functools.partial(_config, config, {**where, **host})  # type: ignore[misc, assignment]
+    read_calls()
     pages = {"continuous_batching": True, "cb_num_blocks": int(batching[0]), "cb_max_batch_tokens": 256} if batching else {}
     Serve(force_model=folder, device="auto", dtype=dtype, **pages)
 
 
 def _config(made: Any, ours: dict[str, Any], app: Any, **given: Any) -> Any:
     return made(app, **{**given, **ours, "log_level": "warning"})
+
+
+def read_calls() -> None:
+    """Have calls of tools read from answers of every model that is told to write them as Hermes does.
+
+    By itself transformers serve reads those of a few kinds of models (Qwen, Gemma), and hands on the others' as text.
+    """
+    from transformers.cli.serving import utils
+
+    known = utils.get_response_template
+
+    def template(processor: Any, model: Any) -> dict[str, Any] | None:
+        tokenizer = getattr(processor, "tokenizer", processor)
+        told = str(tokenizer.chat_template or "")
+        # Some write calls between the same marks, but not as JSON.
+        hermes = "<tool_call>" in told and "<function=" not in told
+        return known(processor, model) or (_hermes(tokenizer.all_special_tokens) if hermes else None)
+
+    utils.get_response_template = template
+
+
+def _hermes(ends: list[str]) -> dict[str, Any]:
+    """The response template of answers with calls as JSON between marks; ``ends`` are tokens that no answer shows."""
+    calls = {"open_pattern": r"\s*<tool_call>", "close": "</tool_call>", "repeats": True, "content": "json"}
+    return {
+        "defaults": {"role": "assistant"},
+        "fields": {
+            "tool_calls": {**calls, "transform": {"type": "function", "function": "{content}"}},
+            "content": {"close_pattern": rf"\s*(?:{'|'.join(map(re.escape, ends))})", "content": "text"},
+        },
+    }
 
 
 if __name__ == "__main__":

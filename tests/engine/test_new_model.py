@@ -14,7 +14,7 @@ from engine.errors import BitternError, ModelError
 from engine.models.fresh import SIZES, Layout
 from tests.engine.test_families import run
 from tests.fakes.follow import done
-from tests.fakes.tiny import instruction_rows
+from tests.fakes.tiny import chat_model, instruction_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +87,39 @@ def test_the_size_is_counted_before_it_is_made(house: Engine, family: str) -> No
     counted = Layout(family, 2, 64, 128).parameters(words)  # type: ignore[arg-type]
     assert made["facts"]["parameters"] == f"{counted / 1e6:.1f}M"
     assert run(house, f"fit {family}")["parameters"] == counted
+
+
+def test_a_model_that_is_here_gets_another_vocabulary(house: Engine, tmp_path: Path) -> None:
+    """Shared tokens keep their vectors, new ones are the mean of their old pieces; trained, every weight of it, it talks."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    done(house, f"pull {chat_model(tmp_path / 'tiny')} --name tiny")
+    made = done(house, "new other --tokenizer words --base tiny")
+    assert (made["kind"], made["base"], made["facts"]["context"]) == ("chat", "tiny", 512) and "untrained" not in made["facts"]
+    models = [AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32) for folder in (tmp_path / "tiny", made["folder"])]
+    old, new = (AutoTokenizer.from_pretrained(folder) for folder in (tmp_path / "tiny", made["folder"]))
+    was, now = (model.get_input_embeddings().weight for model in models)
+    assert models[1].get_output_embeddings().weight is now, "they were one, and are one"
+    assert len(now) == made["facts"]["vocabulary"] == len(new) and models[1].config.eos_token_id == new.eos_token_id
+    vocabulary, known = new.get_vocab(), old.get_vocab()
+    for piece in ("h", "\u0120", "<|im_end|>"):
+        assert torch.equal(now[vocabulary[piece]], was[known[piece]]), piece
+    piece = next(piece for piece in vocabulary if piece.startswith("\u0120") and len(piece) > 4)
+    assert torch.allclose(now[vocabulary[piece]], was[[known[letter] for letter in piece]].mean(0)), "here a letter is a token"
+    assert made["facts"]["tokens_kept"] == sum(piece in known for piece in vocabulary) + ("<|pad|>" not in known)
+    layers = [dict(model.model.layers.named_parameters()) for model in models]
+    assert all(torch.equal(layers[0][name], layers[1][name]) for name in layers[0])
+    trained = done(house, "train other --on lines --max-steps 12 --max-length 96 --name adapted")
+    assert trained["kind"] == "chat" and trained["eval_loss_after"] < trained["eval_loss_before"]
+    for line, says in (
+        ("new x --tokenizer words --base tiny --size small", "--size is for random weights"),
+        ("new x --tokenizer pieces --base tiny", "no stop token"),
+        ("new x --tokenizer words --base words", "of the kind tokenizer"),
+    ):
+        with pytest.raises(BitternError, match=says) as caught:
+            run(house, line)
+        assert caught.value.hint
 
 
 def test_sizes_are_what_they_are_said_to_be() -> None:

@@ -83,24 +83,29 @@ def test_what_was_called_is_exported_to_train_on(house: Engine, tmp_path: Path) 
     assert messages[2]["tool_call_id"] == messages[1]["tool_calls"][0]["id"]
 
 
-def test_the_openai_client_calls_and_tells_through_llama_cpp(house: Engine) -> None:
-    place = up(house, "serve llama --parallel 1")
+@pytest.mark.parametrize("name", ["llama", "torch"])
+def test_the_openai_client_calls_and_tells(house: Engine, name: str) -> None:
+    """Through llama.cpp's server, and through `transformers serve`, which knows no ``tool_choice``."""
+    pytest.importorskip("fastapi" if name == "torch" else "openai")
+    place = up(house, f"serve {name} --parallel 1")
     try:
         speak = client(place).chat.completions
-        ask: dict[str, Any] = {"model": "llama", "tools": [TOOL], "temperature": 0, "max_tokens": 90}
-        for choice in ("auto", "required", {"type": "function", "function": {"name": "weather"}}):
+        ask: dict[str, Any] = {"model": name, "tools": [TOOL], "temperature": 0, "max_tokens": 90}
+        choices: list[Any] = ["auto", "required", {"type": "function", "function": {"name": "weather"}}]
+        for choice in choices if name == "llama" else choices[:1]:
             said = speak.create(messages=[QUESTION], tool_choice=choice, **ask).choices[0]
             [call] = said.message.tool_calls
-            assert said.finish_reason == "tool_calls" and json.loads(call.function.arguments) == ARGUMENTS
-        assert speak.create(messages=[QUESTION], tool_choice="none", **ask).choices[0].message.tool_calls is None
+            assert said.finish_reason == "tool_calls" and json.loads(call.function.arguments) == ARGUMENTS and not said.message.content
+        if name == "llama":
+            assert speak.create(messages=[QUESTION], tool_choice="none", **ask).choices[0].message.tool_calls is None
         chunks = [chunk.choices[0].delta for chunk in speak.create(messages=[QUESTION], stream=True, **ask) if chunk.choices]
         parts = [part.function.arguments or "" for delta in chunks for part in delta.tool_calls or []]
         assert json.loads("".join(parts)) == ARGUMENTS
         gone_on = [QUESTION, said.message.model_dump(exclude_none=True), {"role": "tool", "tool_call_id": call.id, "content": "fine, 12 degrees"}]
         assert speak.create(messages=gone_on, **ask).choices[0].message.content == ANSWER
         os.environ["CALLING_KEY"] = Path(place["token_file"]).read_text()
-        run(house, f"connect far {place['base_url']} --key-env CALLING_KEY")
-        assert answered(house, "far")["answer"] == ANSWER, "a served model, through the endpoint backend"
+        run(house, f"connect far-{name} {place['base_url']} --key-env CALLING_KEY")
+        assert answered(house, f"far-{name}")["answer"] == ANSWER, "a served model, through the endpoint backend"
     finally:
         os.environ.pop("CALLING_KEY", None)
         stop(house, place)
