@@ -60,6 +60,8 @@ class TorchModel:
         self._active = ""
         self._cache: Any = None
         self._cached: tuple[str, list[int]] = ("", [])
+        self._pictured = False
+        """Whether the last prompt had pictures."""
 
     def facts(self, cancel: CancelToken) -> dict[str, Any]:  # noqa: ARG002
         """context, device, dtype, whether it is small, and whether it sees."""
@@ -109,10 +111,12 @@ class TorchModel:
         if len(ids) >= self._context:
             raise too_long(self._name, len(ids), self._context)
         chosen = self._how(sampling, len(ids))
-        if "prompt_lookup_num_tokens" in chosen or "pixel_values" in encoded:
-            # generate() would read the whole prompt once more, behind what the cache holds already. And two pictures
-            # are the same tokens.
+        seen = "pixel_values" in encoded
+        if "prompt_lookup_num_tokens" in chosen or seen or self._pictured:
+            # generate() would read the whole prompt once more, behind what the cache holds already. Two pictures are the
+            # same tokens. And some models (Qwen2-VL) keep how far a picture moved the places of what follows it.
             self._cache = None
+        self._pictured = seen
         reused = self._switch(adapter, version, ids)
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=not special)
         stops = Stops(sampling.stop)

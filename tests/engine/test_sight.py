@@ -15,7 +15,8 @@ from engine.inference.protocol import Sampling
 from engine.jobs.context import CancelToken
 from tests.fakes.follow import done, finish
 from tests.fakes.pictures import png
-from tests.fakes.seeing import seeing_model
+from tests.fakes.projector import as_gguf
+from tests.fakes.seeing import seeing_model, seeing_qwen
 from tests.fakes.tiny import chat_model, instruction_rows
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ GREEDY = Sampling(temperature=0, repetition_penalty=1.0, max_tokens=8)
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that has pulled ``eyes``, ``lost`` (the same without its processor's files) and ``plain``; beside its
+    """An engine that has pulled ``eyes``, ``qwen``, ``lost`` (``eyes`` without its processor's files) and ``plain``; beside its
     home lie ``red.png`` and ``blue.png``."""
     root = tmp_path_factory.mktemp("sight")
     os.environ["BITTERN_RUNNER"] = "thread"
     seeing_model(root / "eyes")
+    seeing_qwen(root / "qwen")
     lost = shutil.copytree(root / "eyes", root / "lost")
     (lost / "processor_config.json").unlink()
     chat_model(root / "plain")
@@ -40,7 +42,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         (root / f"{name}.png").write_bytes(png(32, 24, colour))
     opened = Engine(root / "home", everything=True)
     try:
-        for name in ("eyes", "lost", "plain"):
+        for name in ("eyes", "qwen", "lost", "plain"):
             done(opened, f"pull {root / name} --name {name}")
         yield opened
     finally:
@@ -56,25 +58,46 @@ def beside(engine: Engine, name: str) -> Path:
     return engine.workspace.paths.root.parent / name
 
 
-def test_a_picture_changes_what_is_said(house: Engine) -> None:
-    record = house.workspace.models.get("eyes")
+@pytest.mark.parametrize(("name", "picture", "mark"), [("eyes", 4, "<image>"), ("qwen", 6, "<|image_pad|>")])
+def test_a_picture_changes_what_is_said(house: Engine, name: str, picture: int, mark: str) -> None:
+    """``picture`` is the tokens of one, with what stands around it."""
+    record = house.workspace.models.get(name)
     assert record.kind == "chat" and record.facts["sees"] == "pictures" and record.facts["context"] == 512
-    with house.models.use("eyes") as backend:
+    with house.models.use(name) as backend:
         assert backend.facts.sees and backend.facts.backend == "transformers"
 
         def said(*images: str, text: str = "What is it?") -> str:
             parts = [*({"type": "image", "image": str(beside(house, image))} for image in images), {"type": "text", "text": text}]
             return "".join(backend.stream([{"role": "user", "content": parts}], GREEDY, CancelToken()))
 
+        plain = said()
         red, red_tokens = said("red.png"), backend.usage.prompt_tokens
+        assert said() == plain, "what the picture left behind is nothing to a text without one"
         blue = said("blue.png")
         assert backend.usage.cached == 0, "other pixels behind the same tokens: nothing is reused"
-        assert len({red, blue, said()}) == 3 and red == said("red.png") and len(set(red)) > 1
+        assert len({red, blue, plain}) == 3 and red == said("red.png") and len(set(red)) > 1
         assert said(text="Is it?") and said(text="Is it?") and backend.usage.cached > 0, "words alone are read once"
         said("red.png", "blue.png")
-        assert backend.usage.prompt_tokens == red_tokens + 4
-        said("red.png", text="a <image> b")
-        assert backend.usage.prompt_tokens == red_tokens + len("a <image> b") - len("What is it?"), "a written one is text"
+        assert backend.usage.prompt_tokens == red_tokens + picture
+        said("red.png", text=f"a {mark} b")
+        assert backend.usage.prompt_tokens == red_tokens + len(f"a {mark} b") - len("What is it?"), "a written one is text"
+
+
+def test_llama_cpp_sees_the_same_with_the_projector(house: Engine, tmp_path: Path) -> None:
+    """The same weights as a GGUF with its mmproj beside it; the pictures are as large as it reads them."""
+    (tmp_path / "gguf").mkdir()
+    done(house, f"pull {as_gguf(beside(house, 'eyes'), tmp_path / 'gguf')} --name llama")
+    for name, colour in (("red", (255, 0, 0)), ("green", (0, 255, 0))):
+        (tmp_path / f"{name}.png").write_bytes(png(16, 16, colour))
+    answers: dict[str, list[str]] = {}
+    for model, engine in (("eyes", "transformers"), ("llama", "llama.cpp")):
+        with house.models.use(model) as backend:
+            assert backend.facts.sees and backend.facts.backend == engine
+            for name in ("red", "green"):
+                parts = [{"type": "image", "image": str(tmp_path / f"{name}.png")}, {"type": "text", "text": "What is it?"}]
+                said = "".join(backend.stream([{"role": "user", "content": parts}], GREEDY, CancelToken()))
+                answers.setdefault(name, []).append(said)
+    assert answers["red"][0] == answers["red"][1] != answers["green"][0] == answers["green"][1]
 
 
 def test_an_attached_picture_goes_along_in_a_chat(house: Engine) -> None:
