@@ -17,6 +17,8 @@ SERVICE = "bittern"
 """Under which the keyring has our keys."""
 PATIENCE = 60.0
 """Seconds without a byte before a server counts as dead."""
+UNKNOWN = (400, 422)
+"""How servers refuse a request with a field that they do not know, before they answer anything."""
 
 
 class Server:
@@ -41,34 +43,48 @@ class Server:
         return [model for model in found if isinstance(model, dict) and model.get("id")]
 
     def chat(self, request: dict[str, Any], model: str) -> Iterator[dict[str, Any]]:
-        """The chunks of a streamed answer, as dictionaries. Closing the iterator closes the connection."""
-        more = dict(request.get("extra_body") or {})
-        client = _client(self._session, base(self._url), self._key, more)
-        try:
-            for chunk in client.chat_completion(model=model, stream=True, **{**request, "extra_body": None}):
-                yield _plain(chunk)
-        except GeneratorExit:
-            raise
-        except Exception as error:
-            raise self._explain(error, model) from None
-        finally:
-            client.close()
+        """The chunks of a streamed answer, as dictionaries. Closing the iterator closes the connection. What is in ``spare``
+        is left out for a server that knows it not."""
+        return self._asked(
+            lambda more: self._chat({**request, "extra_body": None}, model, more), request.pop("extra_body"), request.pop("spare"), model
+        )
 
     def complete(self, request: dict[str, Any], model: str) -> Iterator[dict[str, Any]]:
         """The same for ``/v1/completions``, which the client has no method for."""
-        body = {**request, "model": model, "stream": True}
+        more, spare = request.pop("extra_body"), request.pop("spare")
+        return self._asked(lambda more: self._complete({**more, **request, "model": model, "stream": True}), more, spare, model)
+
+    def _asked(
+        self, ask: Callable[[dict[str, Any]], Iterator[dict[str, Any]]], more: dict[str, Any], spare: dict[str, Any], model: str
+    ) -> Iterator[dict[str, Any]]:
         try:
-            with self._session.stream("POST", f"{base(self._url)}/completions", json=body, headers=self._headers) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                answer.raise_for_status()
-                for line in answer.iter_lines():
-                    if line.startswith("data:") and line[5:].strip() not in ("", "[DONE]"):
-                        yield json.loads(line[5:])
+            try:
+                yield from ask({**spare, **more})
+            except Exception as error:
+                if not spare or getattr(getattr(error, "response", None), "status_code", 0) not in UNKNOWN:
+                    raise
+                yield from ask(more)
         except GeneratorExit:
             raise
         except Exception as error:
             raise self._explain(error, model) from None
+
+    def _chat(self, request: dict[str, Any], model: str, more: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        client = _client(self._session, base(self._url), self._key, more)
+        try:
+            for chunk in client.chat_completion(model=model, stream=True, **request):
+                yield _plain(chunk)
+        finally:
+            client.close()
+
+    def _complete(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        with self._session.stream("POST", f"{base(self._url)}/completions", json=body, headers=self._headers) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                if line.startswith("data:") and line[5:].strip() not in ("", "[DONE]"):
+                    yield json.loads(line[5:])
 
     def hang_up(self) -> None:
         """End what is under way, from any thread; the server is of no more use afterwards."""

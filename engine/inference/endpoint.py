@@ -12,14 +12,14 @@ from engine.hub.endpoint import Server, key_of
 from engine.inference.calls import Calls, written
 from engine.inference.constraint import grammar
 from engine.inference.pictures import sent
-from engine.inference.protocol import Facts, Usage, decoding_rate
+from engine.inference.protocol import Facts, Sampling, Usage, decoding_rate
 from engine.inference.stops import Stops
 from engine.inference.thoughts import Thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from engine.inference.protocol import Call, Message, Sampling, Tool
+    from engine.inference.protocol import Call, Message, Tool
     from engine.jobs.context import CancelToken
     from engine.settings import Settings
     from engine.store.models import ModelRecord
@@ -57,9 +57,8 @@ class Endpoint:
 
     def complete(self, text: str, sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
         """How a text goes on. Raises ``ModelError``."""
-        request = _request(sampling)
-        body = {**request.pop("extra_body"), **request, "prompt": text}
-        return self._pieces(lambda server: server.complete(body, self._model), sampling, cancel)
+        request = {**_request(sampling), "prompt": text}
+        return self._pieces(lambda server: server.complete(request, self._model), sampling, cancel)
 
     def _pieces(self, ask: Callable[[Server], Iterator[dict[str, Any]]], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
         usage = self.usage = Usage()
@@ -139,15 +138,19 @@ def _heard(server: Server, chunks: Iterator[dict[str, Any]], cancel: CancelToken
 
 
 def _request(sampling: Sampling) -> dict[str, Any]:
-    """The request in OpenAI's words; what only some servers know goes along as they call it."""
+    """The request in OpenAI's words; what only some servers know goes along as they call it, in ``extra_body``, or in
+    ``spare`` where nobody asked for it: a server may leave out our usual penalty, but not one that a person set."""
     more: dict[str, Any] = {}
+    spare: dict[str, Any] = {}
+    usual = Sampling()
     if sampling.top_k:
-        more["top_k"] = sampling.top_k
+        (spare if sampling.top_k == usual.top_k else more)["top_k"] = sampling.top_k
     if sampling.min_p:
         more["min_p"] = sampling.min_p
-    if sampling.repetition_penalty != 1:
+    if (penalty := sampling.repetition_penalty) != 1:
         # vLLM and TGI, llama.cpp, each by its name.
-        more |= {"repetition_penalty": sampling.repetition_penalty, "repeat_penalty": sampling.repetition_penalty}
+        names = {"repetition_penalty": penalty, "repeat_penalty": penalty}
+        (spare if penalty == usual.repetition_penalty else more).update(names)
     if sampling.regex or sampling.choices:
         regex = sampling.regex or "|".join(_literal(choice) for choice in sampling.choices)
         more |= {"guided_regex": regex, "grammar": f"%llguidance {{}}\n{grammar(sampling)}"}
@@ -155,6 +158,7 @@ def _request(sampling: Sampling) -> dict[str, Any]:
         more["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": sampling.schema, "strict": True}}
     request: dict[str, Any] = {
         "max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p, "extra_body": more,
+        "spare": spare,
     }  # fmt: skip
     if sampling.seed is not None:
         request["seed"] = sampling.seed

@@ -62,7 +62,7 @@ class LlamaCpp:
         parameters.cpuparams.n_threads = threads
         parameters.cpuparams_batch.n_threads = threads
         if projector := str(record.facts.get("mmproj", "")):
-            parameters.mmproj.path = projector  # Untested: no model that sees was here.
+            parameters.mmproj.path = projector
         if cpu:
             parameters.n_gpu_layers = 0
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]

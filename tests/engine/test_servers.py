@@ -52,7 +52,7 @@ def test_each_failure_says_what_and_what_to_do(house: Engine) -> None:
         ("429", "asked too often", "Wait a little"),
         ("500", "failed: status 500", "server's own log"),
         ("503", "failed: status 503", "server's own log"),
-        ("refuses", "status 400: unknown option: top_k", "leave it out"),
+        ("refuses --top-k 7", "status 400: unknown option: top_k", "leave it out"),
         ("garbage", "broke off in the middle", "Try again"),
     ):
         for verb in ("chat", "complete"):
@@ -61,6 +61,8 @@ def test_each_failure_says_what_and_what_to_do(house: Engine) -> None:
             assert says.split(":")[0] in caught.value.message and way in caught.value.hint, (verb, caught.value.message)
             assert "\x1b" not in caught.value.message
     assert "hello" in run(house, "chat --model m-echo --session after hello")["answer"], "the session goes on"
+    said = [run(house, "chat --model m-refuses --session usual hello")["answer"], run(house, "complete --model m-refuses hello")["text"]]
+    assert all("hello" in text for text in said), "our usual top-k, which nobody asked for, is left out"
 
 
 def test_a_server_that_dies_in_the_middle_leaves_what_it_said(house: Engine) -> None:

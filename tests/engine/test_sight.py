@@ -83,21 +83,27 @@ def test_a_picture_changes_what_is_said(house: Engine, name: str, picture: int, 
         assert backend.usage.prompt_tokens == red_tokens + len(f"a {mark} b") - len("What is it?"), "a written one is text"
 
 
-def test_llama_cpp_sees_the_same_with_the_projector(house: Engine, tmp_path: Path) -> None:
-    """The same weights as a GGUF with its mmproj beside it; the pictures are as large as it reads them."""
+def test_llama_cpp_sees_with_the_projector(house: Engine, tmp_path: Path) -> None:
+    """The same weights as a GGUF with its mmproj beside it; the pictures are as large as it reads them.
+
+    It begins as transformers does. Then the two part: llama.cpp rounds to 16 bits, and has the token of the whole picture last.
+    """
     (tmp_path / "gguf").mkdir()
     done(house, f"pull {as_gguf(beside(house, 'eyes'), tmp_path / 'gguf')} --name llama")
-    for name, colour in (("red", (255, 0, 0)), ("green", (0, 255, 0))):
+    colours = {"red": (255, 0, 0), "green": (0, 255, 0), "grey": (128, 128, 128)}
+    for name, colour in colours.items():
         (tmp_path / f"{name}.png").write_bytes(png(16, 16, colour))
-    answers: dict[str, list[str]] = {}
-    for model, engine in (("eyes", "transformers"), ("llama", "llama.cpp")):
+    answers: dict[str, list[tuple[int, str]]] = {name: [] for name in colours}
+    for model, engine in (("eyes", "transformers"), ("llama", "llama.cpp"), ("llama", "llama.cpp")):
         with house.models.use(model) as backend:
             assert backend.facts.sees and backend.facts.backend == engine
-            for name in ("red", "green"):
+            for name, found in answers.items():
                 parts = [{"type": "image", "image": str(tmp_path / f"{name}.png")}, {"type": "text", "text": "What is it?"}]
                 said = "".join(backend.stream([{"role": "user", "content": parts}], GREEDY, CancelToken()))
-                answers.setdefault(name, []).append(said)
-    assert answers["red"][0] == answers["red"][1] != answers["green"][0] == answers["green"][1]
+                found.append((backend.usage.prompt_tokens, said))
+    for torch, llama, again in answers.values():
+        assert torch[0] == llama[0] and torch[1][0] == llama[1][0] and llama == again
+    assert len({said for _, (_, said), _ in answers.values()}) == 3
 
 
 def test_an_attached_picture_goes_along_in_a_chat(house: Engine) -> None:

@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         model = body["model"]
         if model.isdigit():
             self._json(int(model), {"error": {"message": f"that is {model}\x1b[31m, said the server"}})
-        elif model == "refuses":
+        elif model == "refuses" and "top_k" in body:
             self._json(400, {"error": {"message": "unknown option: top_k"}})
         else:
             try:

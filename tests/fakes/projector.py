@@ -39,7 +39,7 @@ def _projector(model: Any, out: Path) -> None:
     for name, number in (
         ("image_size", eyes.image_size), ("patch_size", eyes.patch_size), ("embedding_length", eyes.hidden_size),
         ("feed_forward_length", eyes.intermediate_size), ("projection_dim", model.config.text_config.hidden_size),
-        ("block_count", eyes.num_hidden_layers - 1), ("attention.head_count", eyes.num_attention_heads),
+        ("block_count", eyes.num_hidden_layers), ("attention.head_count", eyes.num_attention_heads),
     ):  # fmt: skip
         writer.add_uint32(f"clip.vision.{name}", number)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", eyes.layer_norm_eps)
@@ -56,7 +56,7 @@ def _projector(model: Any, out: Path) -> None:
     for kind in ("weight", "bias"):
         named |= {f"{tower}pre_layrnorm.{kind}": f"v.pre_ln.{kind}"}
         named |= {f"multi_modal_projector.linear_{at}.{kind}": f"mm.{place}.{kind}" for at, place in ((1, 0), (2, 2))}
-        for block in range(eyes.num_hidden_layers - 1):
+        for block in range(eyes.num_hidden_layers):
             named |= {f"{tower}encoder.layers.{block}.{theirs}.{kind}": f"v.blk.{block}.{ours}.{kind}" for theirs, ours in parts.items()}
     for theirs, ours in named.items():
         writer.add_tensor(ours, weights[theirs])

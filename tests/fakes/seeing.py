@@ -29,7 +29,9 @@ def seeing_model(folder: Path) -> Path:
     eyes = CLIPVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8)
     words = LlamaConfig.from_pretrained(folder, vocab_size=len(tokenizer))
     torch.manual_seed(0)
-    model = LlavaForConditionalGeneration(LlavaConfig(vision_config=eyes, text_config=words, image_token_id=len(tokenizer) - 1))
+    model = LlavaForConditionalGeneration(
+        LlavaConfig(vision_config=eyes, text_config=words, image_token_id=len(tokenizer) - 1, projector_hidden_act="gelu_pytorch_tanh")
+    )
     _loud(model).save_pretrained(folder)
     LlavaProcessor(
         CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}), tokenizer, patch_size=8,
