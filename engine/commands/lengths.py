@@ -119,7 +119,7 @@ def _spread(record: DatasetRecord, split: str) -> list[dict[str, Any]]:
 
 def _texts(record: DatasetRecord, row: dict[str, Any], *, writes: bool) -> list[str]:
     """What a row becomes: its messages, or its text."""
-    if writes:
+    if writes and record.shape != "text":
         try:
             return [message["content"][:LONGEST] for message in as_messages(record, row)]
         except DataError:

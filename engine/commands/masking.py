@@ -22,7 +22,7 @@ TAIL = 60
 class Mask(Work):
     """Show the exact tokens of a dataset's rows as training sees them, and which of them carry loss.
 
-    Loss is taken on the answer and its stop token. Counted over all rows: those that are cut or left out because they
+    Loss is taken on the answer and its stop token; of a plain text on all of it. Counted over all rows: those that are cut or left out because they
     are too long, those with nothing to learn, and those whose stop token is trained.
     """
 
@@ -49,10 +49,10 @@ class Mask(Work):
             raise ModelError(f"“{base.name}” is an encoder-decoder: loss is on every token that it should write.", "`tokens` shows a text as tokens.")
         if base.kind in ("encoder", "classifier", "multilabel", "regressor", "tagger", "reranker", "tokenizer"):
             raise ModelError(f"“{base.name}” is {base.kind}: it writes no answer whose tokens could carry loss.", "Name a chat model.")
-        if record.shape not in RECIPES["sft"].shapes:
+        if record.shape not in (*RECIPES["sft"].shapes, *RECIPES["pretrain"].shapes):
             raise DataError(
                 f"“{record.name}” has the shape {record.shape}: its rows have no answer to learn.",
-                "It needs messages, a prompt and a completion, or a text and a label.",
+                "It needs messages, a prompt and a completion, a text and a label, or plain text.",
             )
         split = self.split or ("train" if "train" in record.splits else next(iter(record.splits), ""))
         if split not in record.splits:
@@ -76,8 +76,8 @@ class Mask(Work):
 
     def _read(self, job: JobContext, record: DatasetRecord, tokenizer: Any) -> tuple[dict[int, MaskRow], Tally]:
         from engine.data.rows import load_split
-        from engine.data.shape import as_messages
-        from engine.training.mask import encode, look
+        from engine.data.shape import as_messages, as_text
+        from engine.training.mask import encode, look, look_plain
         from engine.training.tally import Tally
 
         rows = load_split(record, self.split)
@@ -87,6 +87,15 @@ class Mask(Work):
             if number % 64 == 0:
                 job.check()
                 job.progress(number, len(rows), "row", "reading rows as tokens")
+            if record.shape == "text":
+                if not (text := as_text(record, row)).strip():
+                    tally.empty += 1
+                    continue
+                view, whole = look_plain(tokenizer, text, self.max_length)
+                tally.take(whole, tokenizer.eos_token_id)
+                if len(views) < self.rows:
+                    views[number] = view
+                continue
             try:
                 messages = as_messages(record, row)
             except DataError:
@@ -111,5 +120,5 @@ class Mask(Work):
 def _line(number: int, view: MaskRow) -> list[str]:
     """A row of the table: what carries loss, and the end of what is read before it."""
     texts = {wanted: "".join(text for text, _, part in view.tokens if part == wanted).replace("\n", "↵") for wanted in ("loss", "read", "cut")}
-    before = f"…{texts['read'][-TAIL:]}" if len(texts["read"]) > TAIL else texts["read"] or f"cut: {texts['cut'][:TAIL]}"
+    before = f"…{texts['read'][-TAIL:]}" if len(texts["read"]) > TAIL else texts["read"] or (f"cut: {texts['cut'][:TAIL]}" if texts["cut"] else "")
     return [str(number), str(len(view.tokens)), str(view.trained), "yes" if view.stop_trained else "NO", texts["loss"], before]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Train(Work):
     """Fine-tune a model on a dataset.
 
-    A chat model learns to answer as the rows do (recipe sft: LoRA, loss on the answer and its stop token), or to prefer one
-    of two answers (dpo). An encoder becomes a classifier (classify, multilabel), a tagger (tag), a regressor (regress), a
+    A chat model learns to answer as the rows do (recipe sft: LoRA, loss on the answer and its stop token), to prefer one
+    of two answers (dpo), to answer as what is marked good (kto), or to go on writing plain texts (pretrain). An encoder becomes a classifier (classify, multilabel), a tagger (tag), a regressor (regress), a
     better search encoder (embed) or a reranker (rerank); an encoder-decoder learns to write (seq2seq). The base model is
     left as it is; what was learned becomes a new model.
     What is left open gets a default that suits the recipe. A stopped training goes on from its last checkpoint, to
@@ -62,7 +62,7 @@ class Train(Work):
     patience: int | None = Field(None, ge=1, description="Stop after so many measures without gain, and keep the best")
     keep_checkpoints: int = Field(0, ge=0, le=1000, description="Keep so many checkpoints when it is done, for `scrub`")
     loss: Loss = Field("sigmoid", description="dpo: how two answers are held against each other")
-    beta: float = Field(0.1, gt=0, description="dpo: how much the reference holds back")
+    beta: float = Field(0.1, gt=0, description="dpo, kto: how much the reference holds back")
     samples: int = Field(0, ge=0, le=20, description="Answer so many held-out prompts at each measure, to be read in the log (sft)")
     name: str = Field("", description="What the trained model is called (BASE-DATASET)")
     allow: list[Literal["stop", "truncated", "empty", "leak"]] = Field([], description="Gates that may be red: stop,truncated,empty,leak")

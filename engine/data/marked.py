@@ -20,6 +20,12 @@ SECOND = (
     ("text_1", "text_2"), ("text_a", "text_b"), ("question1", "question2"),
 )  # fmt: skip
 """Names of two texts that are judged together."""
+MARK = ("label", "labels", "desirable", "good", "liked", "accepted", "thumbs_up", "feedback")
+"""Names of a column of yes and no that marks an answer."""
+MARKS = {
+    **dict.fromkeys(("true", "1", "1.0", "yes", "y", "good", "up", "+", "+1"), True), **dict.fromkeys(("false", "0", "0.0", "no", "n", "bad", "down", "-", "-1"), False),
+}  # fmt: skip
+"""What is read as good, and what as bad."""
 
 
 def tagged(features: dict[str, str], sample: list[dict[str, Any]]) -> tuple[str, dict[str, str]] | None:

@@ -17,6 +17,7 @@ LONG = 12.0
 """Characters on average: a column of shorter values is taken for text only by its name, or beside a label."""
 HOLDS = {
     "text": "plain text",
+    "feedback": "answers marked good or bad",
     "tagging": "tagged words",
     "multilabel": "texts with labels",
     "regression": "texts with numbers",
@@ -68,6 +69,8 @@ def recognise(features: dict[str, str], sample: list[dict[str, Any]]) -> tuple[s
     prompt = next((c for c in _named(features, PROMPT) if _speaks(c, features, sample)), None)
     completion = next((c for c in _named(features, COMPLETION) if c != prompt and _speaks(c, features, sample)), None)
     if prompt and completion:
+        if mark := next((c for c in _named(features, marked.MARK) if features[c] == "bool"), None):
+            return "feedback", {"prompt": prompt, "completion": completion, "label": mark}
         extra = next((c for c in _named(features, INPUT) if c not in (prompt, completion) and _is_text(features[c])), None)
         return "instruction", {"prompt": prompt, **({"input": extra} if extra else {}), "completion": completion}
     label = next((c for c in _named(features, LABEL) if _is_label(features[c])), None)
@@ -100,12 +103,14 @@ def corrected(features: dict[str, str], sample: list[dict[str, Any]], given: dic
     if given.keys() & set(marked.ROLES):
         return marked.corrected(features, columns, given, _text_column(features, sample, least=0) or "")
     if "prompt" in given or "completion" in given:
-        roles = {**(columns if shape == "instruction" else {}), **{r: c for r, c in given.items() if r in ("prompt", "completion")}}
+        known = {role: column for role, column in columns.items() if role in ("prompt", "input", "completion")}
+        roles = {**known, **{role: column for role, column in given.items() if role in ("prompt", "completion", "label")}}
         if not {"prompt", "completion"} <= set(roles):
             raise DataError(
                 "An instruction needs both a prompt and a completion.", f"Give --prompt and --completion. The columns are: {', '.join(features)}."
             )
-        return "instruction", {role: column for role, column in roles.items() if role != "input" or column not in given.values()}
+        found = {role: column for role, column in roles.items() if role != "input" or column not in given.values()}
+        return ("feedback" if "label" in found else "instruction"), found
     if "label" in given:
         text = given.get("text") or _text_column({c: kind for c, kind in features.items() if c != given["label"]}, sample, least=0)
         if not text:
@@ -156,6 +161,21 @@ def as_preference(record: DatasetRecord, row: dict[str, Any]) -> tuple[list[dict
     return opening, last[0]["content"], last[1]["content"]
 
 
+def as_feedback(record: DatasetRecord, row: dict[str, Any]) -> tuple[list[dict[str, str]], str, bool]:
+    """``(prompt, answer, good)`` of a row of feedback: the messages before the answer, the answer, and whether it was marked
+    good. Raises ``DataError`` for a row without them."""
+    columns = record.columns
+    prompt, answer, mark = (row.get(columns[role]) for role in ("prompt", "completion", "label"))
+    opening = _messages(prompt) or ([{"role": "user", "content": _text(prompt)}] if prompt else [])
+    last = (_messages(answer) or _answer(answer))[-1]
+    good = marked.MARKS.get(str(mark).strip().lower())
+    if not opening or not last["content"] or good is None:
+        raise DataError(
+            f"A row of {record.name} has no prompt with an answer that is marked.", "It needs a prompt, a completion and a label: true or false."
+        )
+    return opening, last["content"], good
+
+
 def _answer(value: Any) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": _text(value)}]
 
@@ -174,7 +194,7 @@ def as_text(record: DatasetRecord, row: dict[str, Any], columns: list[str] | Non
     if record.shape == "preference":
         parts = [row.get(roles[role]) for role in ("prompt", "chosen", "rejected") if role in roles]
         return "\n".join(part for part in map(_text, parts) if part)
-    if record.shape == "instruction":
+    if record.shape in ("instruction", "feedback"):
         parts = [row.get(roles["prompt"]), row.get(roles["input"]) if "input" in roles else None, row.get(roles["completion"])]
         return "\n".join(part for part in map(_text, parts) if part)
     if record.shape == "conversation":

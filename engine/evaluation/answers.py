@@ -38,10 +38,18 @@ def make(asked: Asked) -> Answers:
         if write and asked.spec.backend == "llamacpp":
             writer = Writer(workspace, workspace.models.get(asked.spec.model), asked.spec.batch_size)
         dtype = "bfloat16" if bf16_pays() and not workspace.settings.precise else "float32"
-        task = Answers(asked.folder, asked.adapter, asked.dataset, asked.spec.max_tokens, write=write, dtype=dtype, writer=writer)
+        task = _reader(asked.dataset)(asked.folder, asked.adapter, asked.dataset, asked.spec.max_tokens, write=write, dtype=dtype, writer=writer)
     if asked.dataset.shape == "classification":
         task.labels = sorted({str(value) for value in asked.rows[asked.dataset.columns["label"]] if value not in (None, "")})
     return task
+
+
+def _reader(dataset: DatasetRecord) -> type[Answers]:
+    if dataset.shape == "text":
+        from engine.evaluation.plain import Plain
+
+        return Plain
+    return Answers
 
 
 class Answers:

@@ -74,6 +74,7 @@ def _scored(dataset: DatasetRecord) -> bool:
 
 
 _ANSWERED = shaped("conversation", "instruction", "classification", "preference")
+_LIKELY = shaped("conversation", "instruction", "classification", "preference", "text")
 _ANSWER = "messages, a prompt and a completion, or a text and a label"
 TASKS: dict[TaskName, Kind] = {
     "classification": Kind("engine.evaluation.classification", ("classifier",), shaped("classification"), "a text and a label"),
@@ -84,7 +85,7 @@ TASKS: dict[TaskName, Kind] = {
         "engine.evaluation.choice", ("chat", "adapter"), recognised, "a question, options and an answer (name them: --question, --options, --answer)"
     ),
     "generation": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _ANSWERED, _ANSWER),
-    "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _ANSWERED, _ANSWER),
+    "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _LIKELY, f"plain text, {_ANSWER}"),
     "retrieval": Kind(
         "engine.evaluation.retrieval",
         ("encoder", "reranker", "classifier"),

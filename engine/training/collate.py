@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.training.foretold import foretold
 from engine.training.mask import IGNORED
 
 if TYPE_CHECKING:
@@ -48,6 +49,20 @@ class Pad:
         for at, row in enumerate(rows):
             labels[at, : len(row["labels"])] = torch.tensor(row["labels"])
         return labels
+
+
+class PadAnswers(Pad):
+    """:class:`Pad` for a model that writes and can choose where it computes logits (``foretold.chooses``): over a vocabulary
+    of fifty thousand those of prompts and padding cost as much as a third of the layers.
+
+    A batch has besides ``logits_to_keep``, bool of shape (rows, longest), true where the next token carries loss, and
+    ``shift_labels``, int64 of shape (kept,), those next tokens: the Trainer counts them and the model's own loss takes them.
+    """
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        batch = super().__call__(rows)
+        following, keep = foretold(batch["labels"])
+        return {**batch, "logits_to_keep": keep, "shift_labels": following[keep]}
 
 
 class PadBoth:

@@ -60,6 +60,8 @@ def _stop(tally: Tally) -> Gate:
 
 
 def _truncated(spec: TrainSpec, tally: Tally) -> Gate:
+    if tally.blocks:
+        return Gate("truncated", "ok", f"The texts fill {tally.blocks:,} blocks of {spec.max_length} tokens: nothing is cut off.")
     answered = tally.rows - tally.empty
     worst = tally.lost + tally.long
     way = f"A larger --max-length (now {spec.max_length}); `mask` shows what is cut."

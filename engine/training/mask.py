@@ -48,6 +48,17 @@ def encode(tokenizer: Any, messages: Sequence[dict[str, str]], max_length: int) 
     return Encoded(prompt + answer, [IGNORED] * len(prompt) + answer, cut)
 
 
+def of_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Plain texts as continued pretraining reads them: what begins a text where the tokenizer puts it, the text, and the
+    stop token if there is one. Control tokens inside a text are text."""
+    if not texts:
+        return []
+    first = tokenizer("a")["input_ids"][:1]
+    start = first if tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id] else []
+    stop = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return [[*start, *ids, *stop] for ids in tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]]
+
+
 @dataclass(frozen=True, slots=True)
 class MaskRow:
     """One row of the mask view: the text of each token, its number, and what is done with it."""
@@ -79,6 +90,14 @@ def look(tokenizer: Any, messages: Sequence[dict[str, str]], max_length: int) ->
     gone: list[tuple[str, int, Part]] = [(str(tokenizer.decode([token])), token, "cut") for token in whole.input_ids[: kept.cut]]
     view = _view(tokenizer, kept.input_ids, kept.labels)
     return MaskRow(gone + view.tokens, view.stop_trained)
+
+
+def look_plain(tokenizer: Any, text: str, max_length: int) -> tuple[MaskRow, Encoded]:
+    """A plain text as continued pretraining sees it, the first ``max_length`` tokens of it to be looked at: a longer one goes
+    on in the next block."""
+    [ids] = of_texts(tokenizer, [text])
+    view = _view(tokenizer, ids[:max_length], ids[:max_length])
+    return MaskRow(view.tokens, stop_trained=tokenizer.eos_token_id is not None), Encoded(ids, ids)
 
 
 def _view(tokenizer: Any, ids: list[int], labels: list[int]) -> MaskRow:

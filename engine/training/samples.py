@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FILE = "samples.jsonl"
 TOKENS = 48
+OPENING = 16
+"""Tokens of a plain text, which has no prompt, that are read before the rest is written."""
 SHOWN = 160
 """Characters of a prompt or an answer in the log; the file has them whole."""
 
@@ -35,10 +37,11 @@ class Samples(TrainerCallback):  # type: ignore[misc]
         model.eval()
         try:
             for number, row in enumerate(self._rows, 1):
-                read = row["input_ids"]
+                read, labels = list(row["input_ids"]), list(row["labels"])
                 if not model.config.is_encoder_decoder:
-                    read = read[: sum(label == IGNORED for label in row["labels"])]
-                self._tell(number, state.global_step, read, row["labels"], self._answer(model, read))
+                    prompt = sum(label == IGNORED for label in labels) or OPENING
+                    read, labels = read[:prompt], labels[prompt:]
+                self._tell(number, state.global_step, read, labels, self._answer(model, read))
         finally:
             model.train(learning)
 

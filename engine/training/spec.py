@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RecipeName = Literal["sft", "dpo", "classify", "embed", "rerank", "tag", "multilabel", "regress", "seq2seq"]
+RecipeName = Literal["sft", "dpo", "kto", "pretrain", "classify", "embed", "rerank", "tag", "multilabel", "regress", "seq2seq"]
 Method = Literal["lora", "dora", "rslora", "ia3", "prompt", "full"]
 Loss = Literal["sigmoid", "ipo", "hinge", "orpo"]
 Init = Literal["default", "gaussian", "orthogonal", "pissa", "olora"]

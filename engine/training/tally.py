@@ -16,7 +16,7 @@ class Tally:
     ``cut``: kept without the beginning of their prompt (a classifier's: without the end of their text); ``lost``: of
     these, those with more than half of the prompt gone; ``long``: left out, since the answer alone fills the length;
     ``empty``: left out, since there is no answer, text or known label; ``stopped``: the stop token carries loss;
-    ``learnt``: tokens that carry loss.
+    ``learnt``: tokens that carry loss; ``blocks``: what plain texts were cut into, none of them shortened.
     """
 
     rows: int = 0
@@ -29,6 +29,7 @@ class Tally:
     tokens: int = 0
     learnt: int = 0
     longest: int = 0
+    blocks: int = 0
 
     def take(self, row: Encoded, stop: int | None) -> None:
         """Count a row that is kept; ``stop`` is the number of the stop token."""

@@ -28,7 +28,7 @@ from tests.fakes.marked import labelled_rows, scored_rows, tagged_rows
 from tests.fakes.openai_server import openai_server
 from tests.fakes.pairs import echo_rows, encoder_decoder, pair_rows
 from tests.fakes.runs import run
-from tests.fakes.tiny import bert, chat_model, instruction_rows, preferences
+from tests.fakes.tiny import bert, chat_model, instruction_rows, marked_answers, preferences, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,11 +62,13 @@ BASES: dict[str, Callable[[Path], Path]] = {
 }  # fmt: skip
 ROWS: dict[str, Callable[[int], str]] = {
     "instructions": instruction_rows, "labels": labelled, "preferences": preferences, "tags": tagged_rows, "several": labelled_rows,
-    "scores": scored_rows, "pairs": pair_rows, "echo": echo_rows, "numbered": numbered,
+    "scores": scored_rows, "pairs": pair_rows, "echo": echo_rows, "numbered": numbered, "marked": marked_answers, "texts": texts,
 }  # fmt: skip
 CASES = [
     Case("sft", "chat", "instructions"),
     Case("dpo", "chat", "preferences"),
+    Case("kto", "chat", "marked"),
+    Case("pretrain", "chat", "texts", "--max-length 64"),
     Case("tag", "bert", "tags", "--method lora"),
     Case("multilabel", "bert", "several"),
     Case("regress", "bert", "scores"),

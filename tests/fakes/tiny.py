@@ -32,6 +32,22 @@ def preferences(count: int) -> str:
     return "".join(json.dumps({"prompt": row["instruction"], "chosen": row["output"], "rejected": "I would rather not say."}) + "\n" for row in rows)
 
 
+def texts(count: int) -> str:
+    """JSON lines of plain texts of many lengths, an empty one among them."""
+    return "".join(
+        json.dumps({"text": "" if n == 3 else f"Note {n}. " + "The heron stands in the reeds. " * (n % 5 + 1)}) + "\n" for n in range(count)
+    )
+
+
+def marked_answers(count: int) -> str:
+    """JSON lines with a prompt, an answer, and whether it is good; two of three are."""
+    rows = [json.loads(line) for line in instruction_rows(count).splitlines()]
+    return "".join(
+        json.dumps({"prompt": row["instruction"], "completion": row["output"] if n % 3 else "I would rather not say.", "label": bool(n % 3)}) + "\n"
+        for n, row in enumerate(rows)
+    )
+
+
 def chat_model(folder: Path, *, seed: int = 0) -> Path:
     """A two-layer LLaMA with a byte-level tokenizer and a ChatML template, saved as a transformers folder."""
     import torch

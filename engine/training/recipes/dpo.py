@@ -3,15 +3,12 @@
 The losses, with m the difference of the two answers' log-ratios to the reference, each the sum over its tokens: sigmoid
 -log σ(β m) (DPO, Rafailov et al. 2023, eq. 7); hinge max(0, 1 - β m) (SLiC, Zhao et al. 2023); ipo (m - 1 / 2β)² (Azar et
 al. 2023, eq. 17). orpo has no reference: the chosen answer's mean negative log-likelihood, less β log σ of the log odds ratio
-of the answers' mean likelihoods (Hong et al. 2024, eq. 6). The reference is the base: the model with its adapter off, or a
-frozen copy where every weight learns.
+of the answers' mean likelihoods (Hong et al. 2024, eq. 6).
 """
 # ruff: noqa: ARG002 -- the signatures are those of the Protocol
 
 from __future__ import annotations
 
-import copy
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,8 +17,9 @@ from torch.nn.functional import logsigmoid
 from engine.data.shape import as_preference
 from engine.training import mask
 from engine.training.collate import Pad
-from engine.training.ordered import OrderedTrainer
+from engine.training.foretold import log_likelihood
 from engine.training.recipes.sft import Sft
+from engine.training.reference import ReferenceTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,54 +60,22 @@ class Dpo(Sft):
         return lambda rows: pad([*rows, *({"input_ids": row["rejected_ids"], "labels": row["rejected_labels"]} for row in rows)])
 
     def trainer(self, spec: TrainSpec, prepared: Prepared, model: Any, arguments: TrainingArguments) -> Trainer:
-        return PreferenceTrainer(spec=spec, **self.parts(prepared, model, arguments))
+        return PreferenceTrainer(spec=spec, refers=spec.loss != "orpo", **self.parts(prepared, model, arguments))
 
 
-class PreferenceTrainer(OrderedTrainer):
+class PreferenceTrainer(ReferenceTrainer):
     """Its loss is that of ``spec.loss``. Held-out predictions are rewards, of shape (rows, 2): chosen, rejected."""
 
-    def __init__(self, *, spec: TrainSpec, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._spec = spec
-        # The loss is a mean over rows: the Trainer must divide it by the batches of a step, not by tokens.
-        self.model_accepts_loss_kwargs = False
-        whole = spec.loss != "orpo" and not hasattr(kwargs["model"], "disable_adapter")
-        self._copy = copy.deepcopy(kwargs["model"]).eval().requires_grad_(False) if whole else None
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        loss, rewards = self._loss(model, inputs)
-        return (loss, {"rewards": rewards}) if return_outputs else loss
-
-    def prediction_step(self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            loss, rewards = self._loss(model, inputs)
-        return loss.detach(), rewards, torch.zeros(len(rewards), device=rewards.device)
-
-    def _loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
-        """``(loss, rewards)``: a scalar, and float32 of shape (rows, 2) with no gradient."""
+    def loss_of(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
         ours, tokens = log_likelihood(model, inputs)
         if self._spec.loss == "orpo":
             chosen, rejected = (ours / tokens).chunk(2)
             odds = chosen - rejected - (torch.log1p(-torch.exp(chosen)) - torch.log1p(-torch.exp(rejected)))
             loss = -chosen.mean() - self._spec.beta * logsigmoid(odds).mean()
-            return loss, (self._spec.beta * torch.stack([chosen, rejected], 1)).detach()
-        with torch.no_grad():
-            theirs = self._reference(model, inputs)
-        chosen, rejected = (ours - theirs).chunk(2)
-        loss = preference(self._spec.loss, chosen - rejected, self._spec.beta).mean()
+        else:
+            chosen, rejected = (ours - self.reference(model, inputs)).chunk(2)
+            loss = preference(self._spec.loss, chosen - rejected, self._spec.beta).mean()
         return loss, (self._spec.beta * torch.stack([chosen, rejected], 1)).detach()
-
-    def _reference(self, model: Any, inputs: dict[str, Any]) -> Any:
-        if self._copy is not None:
-            return log_likelihood(self._copy, inputs)[0]
-        learning = model.training
-        model.eval()  # no dropout of the base's own
-        try:
-            with model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext():
-                return log_likelihood(model, inputs)[0]
-        finally:
-            model.train(learning)
 
 
 def preference(name: str, margin: Any, beta: float) -> Any:
@@ -119,15 +85,6 @@ def preference(name: str, margin: Any, beta: float) -> Any:
     if name == "hinge":
         return torch.relu(1 - beta * margin)
     return -logsigmoid(beta * margin)
-
-
-def log_likelihood(model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
-    """``(sums, tokens)``, both of shape (2 rows,): the log-likelihood of what carries loss, in nats, and how many tokens that is."""
-    labels = inputs["labels"][:, 1:]
-    logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
-    logits = logits[:, -inputs["input_ids"].shape[1] : -1].float()  # behind the tokens of a tuned prompt
-    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=mask.IGNORED, reduction="none")
-    return -losses.sum(-1), (labels != mask.IGNORED).sum(-1)
 
 
 def judged(found: Any) -> dict[str, float]:

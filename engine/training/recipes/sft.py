@@ -20,6 +20,8 @@ from engine.training.tally import Tally
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from transformers import Trainer, TrainingArguments
+
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
     from engine.training.mask import Encoded
@@ -69,6 +71,17 @@ class Sft(Recipe):
 
     def arguments(self, spec: TrainSpec) -> dict[str, Any]:
         return {"prediction_loss_only": True}
+
+    def trainer(self, spec: TrainSpec, prepared: Prepared, model: Any, arguments: TrainingArguments) -> Trainer:
+        from engine.training.collate import PadAnswers
+        from engine.training.foretold import chooses
+        from engine.training.ordered import OrderedTrainer
+
+        parts = self.parts(prepared, model, arguments)
+        # Several GPUs in one process would share out a batch by rows, and what is kept of it is no row.
+        if chooses(model) and arguments.n_gpu < 2:
+            parts["data_collator"] = PadAnswers(prepared.tokenizer.pad_token_id)
+        return OrderedTrainer(**parts)
 
     def save(self, model: Any, prepared: Prepared, folder: Path) -> None:
         methods.save(model, folder)
