@@ -143,10 +143,12 @@ def _check(recipe: RecipeName, base: ModelRecord, dataset: DatasetRecord) -> Non
         )
     missing = [role for role in facts.roles if not dataset.columns.get(role)]
     if missing or dataset.shape not in (*facts.shapes, *facts.also):
+        fits = suits(base.kind, dataset.shape)
+        instead = f" Leave --recipe open: {fits} learns from such rows." if dataset.shape in RECIPES[fits].shapes and fits != recipe else ""
         lacks = f" and no {' or '.join(missing)} column" if missing else ""
         raise DataError(
             f"“{dataset.name}” has the shape {dataset.shape}{lacks}: its rows are not what {recipe} learns from.",
-            f"{facts.needs} It has: {', '.join(dataset.features)}.",
+            f"{facts.needs} It has: {', '.join(dataset.features)}.{instead}",
         )
 
 

@@ -67,6 +67,11 @@ def test_the_margin_of_feedback_grows(opened: Engine, tmp_path: Path) -> None:
     assert told["recipe"] == "kto" and facts["good"] + facts["bad"] == facts["rows"] and facts["weights"]["bad"] == facts["good"] / facts["bad"]
     assert told["eval_loss_before"] == pytest.approx((facts["weights"]["bad"] + 1) / 4, abs=0.2), "before the training σ is a half everywhere"
     assert told["eval_margin_before"] == pytest.approx(0, abs=1e-5) and told["eval_margin_after"] > 0.05
+
+    for wrong in ("sft", "dpo"):
+        with pytest.raises(DataError) as caught:
+            opened.run(opened.parse(f"train tiny --on marked --recipe {wrong}"))
+        assert "kto learns from such rows" in str(caught.value.hint)
     finish(opened, opened.run(opened.parse("filter marked --as praise label")).data["job"])
     alone = opened.run(opened.parse("train tiny --on praise --max-steps 1")).data["job"]
     error = finish(opened, alone, state="failed").error

@@ -14,6 +14,7 @@ from engine.models.turns import plain_template
 from engine.training import mask, methods
 from engine.training.checkpoints import begun
 from engine.training.recipes import Recipe
+from engine.training.recipes.table import RECIPES
 from engine.training.rows import Prepared, choose
 from engine.training.tally import Tally
 
@@ -39,6 +40,8 @@ class Sft(Recipe):
         train, held_out = choose(record, spec)
         rows, tally = self._encode(job, record, train, tokenizer, spec.max_length, "training rows")
         measured, _ = self._encode(job, record, held_out, tokenizer, spec.max_length, "held-out rows")
+        if tally.empty == tally.rows:
+            raise DataError(f"No row of “{spec.dataset}” has anything to learn.", f"{RECIPES[spec.recipe].needs} Look at it: show {spec.dataset}")
         if not rows or not measured:
             raise DataError(f"No row of “{spec.dataset}” fits {spec.max_length} tokens with its answer.", f"Try --max-length {spec.max_length * 2}.")
         if not tokenizer.chat_template:
