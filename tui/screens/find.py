@@ -54,6 +54,7 @@ class FindScreen(ModalScreen[None]):
         Binding("f9", "turn('access')", "Open/Gated", priority=True),
         Binding("c", "command", "Line to edit"),
         Binding("slash", "query", "Search", key_display="/"),
+        Binding("down", "list", show=False),
         Binding("escape", "leave", "Back", priority=True),
     ]
 
@@ -70,7 +71,7 @@ class FindScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         yield Input(self._first, id="find-query", placeholder="Words, and filters: --task text-generation --max-size 2B --licence mit --library gguf")
         yield Static(id="find-told", markup=False)
-        found = NamedList(id="find-list", empty="Nothing yet. Type a word of the name; Enter searches at once.")
+        found = NamedList(id="find-list", empty="Nothing here. Type a word of the name; Enter searches at once.")
         found.border_title = "Found"
         with Horizontal(id="find-body"):
             yield found
@@ -143,6 +144,8 @@ class FindScreen(ModalScreen[None]):
         if not self._found:
             self._shown = ""
             self._clear_card("")
+            if shown.has_focus:
+                self.action_query()  # Nothing can be chosen: the next word can be typed.
 
     # -- the card ----------------------------------------------------------------------------------------------
 
@@ -203,6 +206,11 @@ class FindScreen(ModalScreen[None]):
 
     def action_query(self) -> None:
         self.query_one("#find-query").focus()
+
+    def action_list(self) -> None:
+        """Down, out of the words."""
+        if self._found:
+            self.query_one("#find-list").focus()
 
     def action_turn(self, what: str) -> None:
         self._find.turn(what)
