@@ -231,6 +231,7 @@ class BitternApp(Conversing, Measuring, Roaming, Asking, Leaving, App[int]):
         title = f"ask {self.catalog.dataset or 'guide'} · {model}" if self.chat.mode == "ask" else f"chat · {model}"
         title += f" · {self.preset}" if self.preset and self.chat.mode == "chat" else ""
         self.parts.box.border_title = Content(one_line(title, 60))
+        self.parts.box.placeholder = f"{'Ask a question' if self.chat.mode == 'ask' else 'Say something'}, or type / for commands"
 
     def draw_welcome(self) -> None:
         panel = self.parts.chat

@@ -124,7 +124,7 @@ class FitCommand(Now):
         ][:5]
 
     def _table(self, found: Fit, need: int, learnt: Correction, places: list[Memory], measured: list[dict[str, Any]]) -> Table:
-        counted = "" if found.exact else " (a guess: this family was not checked)"
+        counted = "" if found.exact else " (a guess: its layout was not checked)"
         about = {"weights": f"{found.parameters:,} parameters{counted}", "gradients": f"{found.trainable:,} that learn"}
         rows = [[WORDS[name], human(size), about.get(name, "")] for name, size in found.terms.items()]
         rows.append(["by the config", human(found.total), ""])

@@ -11,6 +11,7 @@ from engine import events
 from engine.store.sessions import MessageRecord
 from tests.tui.screens import StillApp
 from tests.tui.test_flows import says, screen, until
+from tui.messages import RunLine
 from tui.panels.chat import ChatPanel
 from tui.screens.branches import BranchesScreen
 from tui.screens.edit import EditScreen
@@ -80,6 +81,21 @@ async def test_thoughts_are_folded_while_they_come_and_after() -> None:
         await pilot.press("v")
         raw = entry.query_one(".raw", Static)
         assert raw.display and str(raw.content) == text and not drawn.display
+
+
+async def test_an_answer_stopped_before_its_first_word_is_asked_for_again() -> None:
+    """Nothing of it is kept, so it has no number: its question has."""
+    app = StillApp()
+    said: list[str] = []
+    async with app.run_test(size=(80, 24), message_hook=lambda message: said.append(message.line) if isinstance(message, RunLine) else None) as pilot:
+        await app.settle(pilot)
+        app.chat.mode = "chat"
+        await app.draw_chat([app.chat.add("user", "why?", id=7), app.chat.add("answer", "", verb="chat", usage={"finish": "cancel"})])
+        await pilot.pause()
+        app.main.query_one(AnswerEntry).focus()
+        await pilot.press("r", "c")
+        await pilot.pause()
+    assert [line for line in dict.fromkeys(said) if "7" in line] == ["regenerate 7", "continue 7"]
 
 
 async def test_scrolling_up_while_an_answer_comes_is_not_yanked() -> None:

@@ -13,6 +13,8 @@ from tui.screens.train_form import TrainForm
 class SamplingForm(TrainForm):
     """Dismissed with the line to run, or an empty string. An empty field is the preset's, or the default."""
 
+    CSS = "SamplingForm .field .label { width: 20; }"  # the longest name, and a space behind it
+
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one("#train-form", Vertical).border_title = "Answers in this conversation"

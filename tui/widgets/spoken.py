@@ -186,16 +186,28 @@ class AnswerEntry(Spoken, Vertical):
         if footer := message.footer():
             await self.mount(Static(Content(clean(footer)), classes="footer", markup=False))
 
+    def _above(self) -> UserEntry | None:
+        """Its question."""
+        entries = list(self.parent.children) if self.parent else []
+        return next((entry for entry in reversed(entries[: entries.index(self)]) if isinstance(entry, UserEntry)), None)
+
     def action_revise(self) -> None:
         """A question is put anew, not its answer: the one above."""
-        entries = list(self.parent.children) if self.parent else []
-        above = (entry for entry in reversed(entries[: entries.index(self)]) if isinstance(entry, UserEntry))
-        if question := next(above, None):
+        if question := self._above():
             question.action_revise()
 
+    def action_regenerate(self) -> None:
+        self._ask("regenerate")
+
     def action_go_on(self) -> None:
-        if self.message.id and not self.message.busy:
-            self.post_message(RunLine(f"continue {self.message.id}"))
+        self._ask("continue")
+
+    def _ask(self, verb: str) -> None:
+        """Of an answer that was stopped before its first word nothing is kept: then its question is answered."""
+        question = self._above()
+        number = self.message.id or (question.message.id if question else 0)
+        if number and not self.message.busy:
+            self.post_message(RunLine(f"{verb} {number}"))
 
     def action_thoughts(self) -> None:
         if (thoughts := self.query_one(Thoughts)).display:
