@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,8 @@ def load_to_train(folder: Path, bits: str) -> Any:
     device = torch_device()
     if device not in ("cpu", "cuda"):
         raise ModelError(f"bitsandbytes trains on a CPU or on CUDA, and this would run on {device}.", "Leave --quantise out.")
+    # It says for every matrix of every step that it computes in 16 bits.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     compute = torch.bfloat16 if bf16_pays() else torch.float32
     four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
     config = four if bits == "4bit" else BitsAndBytesConfig(load_in_8bit=True)

@@ -43,6 +43,8 @@ def _check_quantised(spec: TrainSpec) -> None:
         raise BitternError(f"What {spec.recipe} trains is merged into its base, which {spec.quantise} would have rounded.", "Leave --quantise out.")
     if spec.method == "full":
         raise BitternError("Weights of 8 or 4 bits can't learn: only an adapter on them can.", "Give --method lora, or leave --quantise out.")
+    if spec.method == "dora" and spec.quantise == "8bit":
+        raise BitternError("DoRA can't measure weights of 8 bits (PEFT 0.21).", "Give --quantise 4bit, or --method lora.")
     if spec.moves_base:
         raise BitternError(f"--init {spec.init} needs the base's weights whole, and --quantise {spec.quantise} rounds them.", "Choose one of them.")
     check_quantised(spec.quantise)

@@ -98,11 +98,37 @@ def test_what_does_not_go_together_is_refused_before_anything_is_loaded() -> Non
         ({"method": "full", "init": "pissa"}, "is LoRA's"), ({"method": "dora", "init": "olora"}, "do not go together"),
         ({"recipe": "dpo", "init": "pissa"}, "against the base"), ({"recipe": "tag", "method": "prompt"}, "stand on its own"),
         ({"method": "full", "quantise": "4bit"}, "can't learn"), ({"recipe": "tag", "quantise": "8bit"}, "merged into its base"),
-        ({"init": "pissa", "quantise": "4bit"}, "whole"),
+        ({"init": "pissa", "quantise": "4bit"}, "whole"), ({"method": "dora", "quantise": "8bit"}, "8 bits"),
     ):  # fmt: skip
         with pytest.raises(BitternError, match=words):
             check(TrainSpec.model_validate({**SPEC, **wrong}))
     check(TrainSpec.model_validate({**SPEC, "recipe": "dpo", "init": "pissa", "loss": "orpo"}))
+
+
+@pytest.mark.parametrize(("bits", "kind"), [("4bit", "Linear4bit"), ("8bit", "Linear8bitLt")])
+def test_an_adapter_learns_on_a_base_of_few_bits(tiny: Path, bits: str, kind: str) -> None:
+    pytest.importorskip("bitsandbytes", reason="pip install 'bittern[quantised]'")
+    import torch
+
+    from engine.training.recipes.sft import Sft
+    from engine.training.rows import Prepared
+
+    torch.manual_seed(0)
+    spec = TrainSpec.model_validate({**SPEC, "quantise": bits})
+    model = Sft().model(spec, tiny, Prepared([], [], None))
+    held = [module for module in model.modules() if type(module).__name__ == kind and not hasattr(module, "base_layer")]
+    assert len(held) == 2 * 7, "every linear module of both layers"
+    learns = [weight for weight in model.parameters() if weight.requires_grad]
+    assert sum(weight.numel() for weight in learns) < 30_000 and {weight.dtype for weight in learns} == {torch.float32}
+    optimizer, tokens = torch.optim.AdamW(learns, lr=0.02), torch.arange(3, 40)[None]
+    losses = []
+    for _ in range(6):
+        loss = model(input_ids=tokens, labels=tokens).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.3, losses
 
 
 def test_methods_learn_and_go_on_to_the_same_losses(opened: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
