@@ -32,7 +32,7 @@ class Seq2SeqModel(TorchModel):
         self._context = min(context, getattr(self._model.config, "max_position_embeddings", None) or context)
         self._ends = _ends(self._model, self._tokenizer)
         self._constraint = None
-        self._active, self._cache, self._cached = "", None, ("", [])
+        self._active, self._cache, self._cached, self._pictured = "", None, ("", []), False
 
     def _encode(self, messages: list[Message], adapter: str, tools: list[Tool] | None = None) -> Any:  # noqa: ARG002
         if pictured(messages):

@@ -126,6 +126,9 @@ def test_the_mask_shows_every_token_and_counts_every_row(tiny: Engine) -> None:
     assert sum(token["part"] != "cut" for token in second["tokens"]) == 50 and second["tokens"][0]["part"] == "cut"
     assert {token["part"] for token in third["tokens"]} == {"cut"} and not third["stop_trained"]
     assert result.table.rows[0][4:] == ["xy<|im_end|>", "<|im_start|>user↵Say x<|im_end|>↵<|im_start|>assistant↵"]
+    add(tiny, "plain", [{"text": f"A long enough line of plain words, number {number}."} for number in range(3)], "--test 0")
+    block, *_ = run(tiny, "mask plain --model tiny").data["rows"]
+    assert {token["part"] for token in block["tokens"]} == {"loss"}, "of plain text all is learned"
+    add(tiny, "numbers", [{"size": number} for number in range(3)], "--test 0")
     with pytest.raises(DataError):
-        add(tiny, "plain", [{"text": "A long enough line of plain words."}] * 3)
-        tiny.run(tiny.parse("mask plain --model tiny"))
+        run(tiny, "mask numbers --model tiny")

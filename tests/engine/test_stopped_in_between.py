@@ -59,10 +59,12 @@ def test_a_comparison_that_was_cancelled_asks_only_what_has_no_answer_yet(opened
     finish(opened, job)
     after = kept.read_text("utf-8").splitlines()
     assert after[: len(before)] == before
-    assert sorted(json.loads(answer)[:2] for answer in after) == [[side, row] for side in range(2) for row in range(10)], "each was asked once"
+    assert sorted((one["side"], one["prompt"]) for one in map(json.loads, after)) == [(side, row) for side in range(2) for row in range(10)], (
+        "each was asked once"
+    )
     ballots = opened.workspace.ballots.all(job)
     assert len(ballots) == 10 == len(opened.result(job).data["ballots"])
-    answers = {tuple(json.loads(answer)[:2]): json.loads(answer)[2] for answer in after}
+    answers = {(one["side"], one["prompt"]): one["answer"] for one in map(json.loads, after)}
     assert [ballot.answers for ballot in ballots] == [[answers[0, row], answers[1, row]] for row in range(10)]
 
 
