@@ -136,6 +136,17 @@ def peak_memory(process: int = 0) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def training_memory() -> tuple[int, int]:
+    """What a training in this process holds now, and the most it held so far, in bytes: allocated by torch on the GPU where
+    there is one (untested: there is none here), else resident memory of the process."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.memory_allocated()), int(torch.cuda.max_memory_allocated())
+    held = resident(os.getpid())
+    return held, max(held, peak_memory())
+
+
 def resident(process: int) -> int:
     """The memory that a process has resident now, in bytes; 0 if it is gone."""
     import psutil

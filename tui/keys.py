@@ -85,6 +85,15 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("Models", (("Enter", "use"), ("Space", "facts"), ("t", "train"), ("e", "evaluate"), ("a", "pull"), ("f", "find on the Hub"))),
     (
         "Jobs",
-        (("Enter", "curves and log"), ("p", "pause"), ("r", "resume"), ("x", "cancel"), ("u d", "up, down in the queue"), ("c", "chart of several")),
+        (("Enter", "curves and log"), ("p", "pause"), ("r", "resume"), ("x", "cancel"), ("u d", "up, down in the queue"), ("c", "chart of several; trials of a sweep")),
+    ),
+    (
+        "Chart",
+        (
+            ("← → PgUp PgDn", "the cursor; the mouse reads too"),
+            ("m s l t", "figure, smoothing, log, by time"),
+            ("+ - 0", "closer, wider, all of it; the wheel too"),
+            ("v", "trials: axes or best so far"),
+        ),
     ),
 )

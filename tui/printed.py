@@ -11,10 +11,11 @@ from engine import events
 from engine.commands.jobs import say
 from engine.commands.system import human
 from tui.cli import print_json
+from tui.state.plot import LETTERS, Line, plain, plot
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
-    from engine.results import Result, Table
+    from engine.results import Chart, Result, Table
     from tui.cli import Options
 
 
@@ -91,8 +92,19 @@ def show(result: Result, options: Options) -> None:
         print(draw(result.table, shutil.get_terminal_size((120, 24)).columns))
     if result.body:
         print(clean(result.body))
+    if result.chart:
+        print(chart(result.chart, *shutil.get_terminal_size((120, 24))))
     if result.summary:
         print(clean(result.summary))
+
+
+def chart(found: Chart, columns: int, rows: int) -> str:
+    """Lines in a frame, with letters and no colours; the names of the lines below."""
+    letters = LETTERS if len(found.lines) > 1 else " " * len(found.lines)
+    lines = [Line(points, letter.strip()) for letter, points in zip(letters, found.lines.values(), strict=False)]
+    room = max(8, min(24, rows - 4 - len(lines)))
+    names = [one_line(f"{letter} {name}".strip(), columns) for letter, name in zip(letters, found.lines, strict=False)]
+    return "\n".join([plain(plot(lines, max(40, columns), room, log=found.log, seconds=found.seconds)), *names])
 
 
 def draw(table: Table, width: int) -> str:

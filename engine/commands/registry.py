@@ -93,6 +93,7 @@ VERBS: dict[str, str] = {
     "merge": "engine.commands.merge:Merge",
     "export-model": "engine.commands.exporting:ExportModel",
     "sweep": "engine.commands.sweep:Sweep",
+    "trials": "engine.commands.trials:Trials",
     "preflight": "engine.commands.preflight:Preflight",
     "checkpoint": "engine.commands.steering:Checkpoint",
     "finish": "engine.commands.steering:Finish",

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field
 from engine.commands.training import Train
-from engine.results import Result, Table
+from engine.commands.trials import as_data, figure, so_far, table
+from engine.results import Result
+from engine.training.trials import ranked
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.models import ModelRecord
     from engine.training.rows import Prepared
     from engine.training.spec import TrainSpec
-    from engine.training.sweep import Trial
+    from engine.training.trials import Trial
 
 
 class Sweep(Train):
@@ -67,28 +69,8 @@ class Sweep(Train):
 
 
 def _told(record: ModelRecord, trials: list[Trial], how: str) -> Result:
-    """Best first; what was stopped and what failed after those that ended."""
-    order = sorted(trials, key=lambda trial: (("done", "halved", "failed").index(trial.state), trial.loss or 0.0))
-    names = list(trials[0].settings)
-    rows = [
-        [str(trial.number + 1), *(_figure(trial.settings[name]) for name in names), "" if trial.loss is None else f"{trial.loss:.4f}",
-         str(trial.step), {"done": "", "halved": "stopped, behind", "failed": trial.why}[trial.state]]
-        for trial in order
-    ]  # fmt: skip
-    data = {
-        "model": record.name, "how": how, "best": order[0].settings,
-        "trials": [
-            {"trial": trial.number + 1, "settings": trial.settings, "state": trial.state, "eval_loss": trial.loss, "steps": trial.step,
-             "seconds": trial.seconds, "measures": [[step, loss] for step, loss in trial.measures.items()]}
-            for trial in sorted(trials, key=lambda trial: trial.number)
-        ],
-    }  # fmt: skip
-    won = ", ".join(f"{name.replace('_', ' ')} {_figure(value)}" for name, value in order[0].settings.items())
-    summary = f"{record.name}: held-out loss {order[0].loss:.4f} with {won}, the best of {len(trials)} trials"
-    return Result(
-        summary, data, Table(["trial", *(name.replace("_", " ") for name in names), "held-out loss", "steps", ""], rows), opens=f"model:{record.name}"
-    )
-
-
-def _figure(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    won = ranked(trials)[0]
+    settings = ", ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in won.settings.items())
+    summary = f"{record.name}: held-out loss {won.loss:.4f} with {settings}, the best of {len(trials)} trials"
+    data = {"model": record.name, "how": how, "best": won.settings, "trials": as_data(trials)}
+    return Result(summary, data, table(trials), opens=f"model:{record.name}", chart=so_far(trials))

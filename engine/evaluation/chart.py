@@ -15,6 +15,7 @@ GROUPS = {
     "Held-out accuracy": {"eval_accuracy": "held-out accuracy"},
     "Held-out F1": {"eval_entity_f1": "entity F1", "eval_micro_f1": "micro F1"},
     "Held-out rank correlation": {"eval_spearman": "Spearman's correlation"}, "Gradient norm": {"grad_norm": "gradient norm"},
+    "Memory in GiB": {"memory_GiB": "held", "peak_memory_GiB": "most so far"},
 }  # fmt: skip
 """Charts by their title: the metrics that one holds, and what they are called."""
 INKS = ("#1f78b4", "#d95f02")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from engine.devices import training_memory
 from engine.training import checkpoints
+from engine.training.memory import GIB
 from engine.training.outcome import MEASURES
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ class Report(TrainerCallback):  # type: ignore[misc]
         moment = time.monotonic()
         tokens, self._tokens = state.num_input_tokens_seen - self._tokens, state.num_input_tokens_seen
         self._job.metric(state.global_step, "tokens_per_second", tokens / max(moment - self._step_began, 1e-9))
+        held, most = training_memory()
+        self._job.metric(state.global_step, "memory_GiB", held / GIB)
+        self._job.metric(state.global_step, "peak_memory_GiB", most / GIB)
         self._job.progress(state.global_step, state.max_steps, "step")
         if self._timed and moment - self._saved > SAVE_SECONDS:
             control.should_save = True

@@ -6,10 +6,9 @@ it was in; what a trial draws depends on the seed, its number and the results be
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from transformers.trainer_callback import TrainerState
@@ -24,6 +23,7 @@ from engine.training import space as spaces
 from engine.training.loop import train_in_memory
 from engine.training.outcome import put_in_place
 from engine.training.recipes import recipe
+from engine.training.trials import FILE, Trial, best, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,25 +39,8 @@ if TYPE_CHECKING:
 How = Literal["grid", "random", "tpe", "halving"]
 ROWS = ("rows", "max_length", "seed")
 """Settings that decide which rows are learned, and as which tokens."""
-FILE = "trials.json"
 FIRST = 1
 """Measures that a trial of ``halving`` may have before it is first compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A finished trial: ``state`` is done, halved (stopped early, behind the others) or failed."""
-
-    number: int
-    settings: dict[str, Any]
-    state: Literal["done", "halved", "failed"]
-    loss: float | None
-    step: int
-    seconds: float
-    measures: dict[int, float] = field(default_factory=dict)
-    marks: dict[str, Any] = field(default_factory=dict)
-    """What optuna's pruner wrote down about it."""
-    why: str = ""
 
 
 def sweep(
@@ -100,21 +83,6 @@ def sweep(
     state = TrainerState.load_from_json(str(job.folder / "best.json"))
     record = put_in_place(job, won, work, prepared, lambda to: shutil.copytree(job.folder / "best", to), state, winner.seconds, facts)
     return record, done
-
-
-def kept(folder: Path) -> list[Trial]:
-    """The finished trials of a sweep's folder."""
-    try:
-        found = json.loads((folder / FILE).read_text("utf-8"))
-    except FileNotFoundError:
-        return []
-    return [Trial(**{**one, "measures": {int(step): loss for step, loss in one["measures"].items()}}) for one in found]
-
-
-def best(trials: list[Trial]) -> Trial | None:
-    """The trial with the lowest held-out loss, of those that came to their end."""
-    ended = [trial for trial in trials if trial.state == "done" and trial.loss is not None]
-    return min(ended, key=lambda trial: trial.loss or 0.0, default=None)
 
 
 def _ask(

@@ -33,16 +33,18 @@ def test_smoothing_does_not_lean_to_zero_and_thinning_keeps_peaks() -> None:
 def test_a_cursor_reads_each_line_and_stays_within() -> None:
     view = CurvesView.of("1,2;loss;0.6;1")
     assert (view.jobs, view.smooth, view.log) == (["1", "2"], 0.6, True)
-    jobs = [{"job": "1", "title": "a", "series": [(0, 10.0), (10, 1.0)]}, {"job": "2", "title": "b", "series": [(0, 100.0)]}]
-    view.data = {"metrics": ["eval_loss", "loss"], "jobs": jobs}
-    assert view.lines()[0] == ("A", [(0, 1.0), (10, 0.0)])
-    assert [value for *_, value in view.reading()] == ["1", "100"]
+    jobs = [
+        {"job": "1", "title": "a", "state": "done", "series": [(0, 10.0), (10, 1.0)], "lowest": (10, 1.0)},
+        {"job": "2", "title": "b", "state": "done", "series": [(0, 100.0)], "lowest": (0, 100.0)},
+    ]
+    view.take({"metric": "loss", "metrics": ["eval_loss", "loss"], "jobs": jobs})
+    assert view.reading() == [("A", "1 a", "1", "lowest 1 at 10"), ("B", "2 b", "100", "lowest 100 at 0")]
     view.move(1)
-    assert view.step == 10 and view.reading()[1][2] == "", "a line that has ended has no value"
+    assert view.at == 10 and view.reading()[1][2] == "", "a line that has ended has no value"
     view.move(-99)
-    assert view.step == 0 and [value for *_, value in view.reading()] == ["10", "100"]
+    assert view.at == 0 and [value for _, _, value, _ in view.reading()] == ["10", "100"]
     view.point(0.9)
-    assert view.step == 10
+    assert view.at == 10
     view.next_metric()
     assert view.metric == "eval_loss"
 
@@ -81,10 +83,15 @@ async def test_two_jobs_on_one_chart(home: Path, size: tuple[int, int]) -> None:
         assert "A" in drawn() and "B" in drawn() and "train number 2" in drawn() and "0.09129" in drawn(), "letters, titles and last values"
         await pilot.press("home")
         await pilot.pause(0.1)
-        assert shown.view.step == 1 and "step 1" in drawn() and "10" in drawn()
+        assert shown.view.at == 1 and "step 1" in drawn() and "10" in drawn() and "lowest 0.09129 at 3,000" in drawn()
         await pilot.hover("#curves-plot", offset=(size[0] // 2, 5))
         await pilot.pause(0.1)
-        assert 1_000 < shown.view.step < 2_000, "the mouse reads too"
+        assert 1_000 < shown.view.at < 2_000, "the mouse reads too"
+        await pilot.press("plus")
+        await until(lambda: (shown.view.data["end"] or 9_999) - (shown.view.data["start"] or 0) < 1_600)
+        assert "to" in drawn() and len(shown.view.data["jobs"][0]["series"]) > 500, "closer, in all its points"
+        await pilot.press("t")
+        await until(lambda: shown.view.data["by"] == "time" and shown.view.data["start"] is None)
         await pilot.press("s", "l")
         await until(lambda: shown.view.data["smooth"] == 0.6 and shown.view.data["log"])
         await pilot.press("m")

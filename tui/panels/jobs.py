@@ -96,9 +96,12 @@ class JobsPanel(NamedList):
             self.post_message(RunLine(line, quiet=True))
 
     def action_curves(self) -> None:
-        """The figures of this job and of the three before it that do the same work, on one chart."""
+        """The figures of this job and of the three before it that do the same work, on one chart; of a sweep its trials."""
         if self.chosen and self._jobs is not None:
             verb = self._jobs.jobs[self.chosen].verb
+            if verb == "sweep":
+                self.post_message(RunLine(f"trials {self.chosen}"))
+                return
             older = [job.id for job in self._jobs.ordered() if job.verb == verb]
             self.post_message(RunLine(" ".join(["curves", *older[older.index(self.chosen) :][:4]])))
 
@@ -163,6 +166,8 @@ class JobDetail(Vertical):
             if name in drawn:  # the figures are the legend of the plot
                 parts.append(("● ", "rgb({},{},{})".format(*drawn[name])))
             parts += [(f"{one_line(name, 20)} ", "$text-muted"), (one_line(value, 30), "bold")]
+            if name not in drawn and (bars := job.bars(name)):
+                parts.append((f" {bars}", "$secondary"))
         if job.summary:
             parts += ["\n", (clean(job.summary), "$success")]
         if job.error:

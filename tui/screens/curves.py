@@ -1,18 +1,19 @@
-"""The figures of several jobs by step on one chart, with a cursor that reads them."""
+"""The figures of several jobs on one chart, with a cursor that reads them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
-from textual_plotext import PlotextPlot
 
 from engine.errors import BitternError
-from tui.state.curves import INKS, CurvesView
+from tui.state.curves import CurvesView
+from tui.state.plot import INKS, clock
 from tui.text import clean, one_line
+from tui.widgets.plot import PlotView
 
 if TYPE_CHECKING:
     from textual import events
@@ -20,23 +21,21 @@ if TYPE_CHECKING:
 
     from tui.bridge import Bridge
 
-LABEL = 9
-"""Cells of a value beside the chart; with the frame, the chart begins one further right."""
-
 
 class CurvesScreen(Screen[None]):
-    """``name`` is ``JOB,JOB;METRIC;SMOOTHING;LOG``."""
+    """``name`` is ``JOB,JOB;METRIC;SMOOTHING;LOG;BY;START;END``."""
 
     CSS = """
     #curves-title { height: auto; max-height: 2; background: $panel; padding: 0 1; }
-    #curves-plot { height: 1fr; }
     #curves-reading { height: auto; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "Back a step", show=False), Binding("right", "step(1)", "On a step", show=False),
         Binding("shift+left,pageup", "step(-20)", show=False), Binding("shift+right,pagedown", "step(20)", show=False),
         Binding("home", "step(-1000000)", show=False), Binding("end", "step(1000000)", show=False),
-        Binding("m", "metric", "Figure"), Binding("s", "smooth", "Smoothing"), Binding("l", "log", "Log"),
+        Binding("m", "metric(1)", "Figure"), Binding("M", "metric(-1)", show=False), Binding("s", "smooth", "Smoothing"), Binding("l", "log", "Log"),
+        Binding("t", "time", "Time"), Binding("plus,equals_sign", "zoom(0.5)", "Closer", key_display="+"),
+        Binding("minus", "zoom(2)", "Wider", key_display="-"), Binding("0", "zoom(0)", "All", show=False),
         Binding("escape", "dismiss", "Back"),
     ]  # fmt: skip
 
@@ -47,7 +46,7 @@ class CurvesScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Static(id="curves-title", markup=False)
-        yield PlotextPlot(id="curves-plot")
+        yield PlotView(id="curves-plot")
         yield Static(id="curves-reading", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -56,7 +55,7 @@ class CurvesScreen(Screen[None]):
         self.set_interval(2, self._follow)
 
     async def _follow(self) -> None:
-        if any(job["state"] == "running" for job in self.view.data.get("jobs", [])):
+        if self.view.running:
             await self._read()
 
     async def _read(self) -> None:
@@ -70,56 +69,42 @@ class CurvesScreen(Screen[None]):
         except BitternError as error:
             self.notify(clean(str(error)), severity="error", markup=False)
             return
-        self.view.data, self.view.metric = result.data, result.data["metric"]
-        self.draw()
+        if values == self.view.values() and result.data != self.view.data:
+            self.view.take(result.data)
+            self.draw()
 
     def draw(self) -> None:
         """The lines, the cursor and what it reads."""
         view = self.view
-        plot = self.query_one("#curves-plot", PlotextPlot)
-        plt: Any = plot.plt
-        plt.clear_figure()
-        plt.grid(False, False)
-        lines = [(number, letter, points) for number, (letter, points) in enumerate(view.lines()) if points]
-        for number, letter, points in lines:
-            steps, values = [step for step, _ in points], [value for _, value in points]
-            plt.plot(steps, values, color=INKS[number], marker="braille" if len(points) > 1 else letter)
-            # Some letters on each line tell them apart where there are no colours.
-            some = sorted({(len(points) - 1) * (2 * part + 1 + number % 2) // 10 for part in range(5)})
-            plt.scatter([steps[at] for at in some], [values[at] for at in some], color=INKS[number], marker=letter)
-        if lines:
-            self._scales(plt, [value for _, _, points in lines for _, value in points])
-        if view.step is not None:
-            plt.vline(view.step, (150, 150, 150))
-        plot.refresh()
-        scale = "log" if view.log else "linear"
-        self.query_one("#curves-title", Static).update(
-            Content(f"{view.metric.replace('_', ' ')} · smoothing {view.smooth:g} · {scale}" if lines else "No figures by step here yet.")
-        )
+        self.query_one(PlotView).show(view.draw, INKS, view.at)
+        part = [clock(value) if view.by == "time" else f"{value:,.0f}" for value in (view.start, view.end) if value is not None]
+        told = [view.metric.replace("_", " "), f"smoothing {view.smooth:g}", "log" if view.log else "linear", f"by {view.by}"]
+        told += [f"{part[0]} to {part[-1]}"] if part else []
+        self.query_one("#curves-title", Static).update(Content(" · ".join(told) if view.places else "No figures by step here yet."))
         self._tell()
 
-    def _scales(self, plt: Any, values: list[float]) -> None:
-        """Marks whose width is known, so that the mouse's place is a step."""
-        steps = self.view.steps()
-        low, high = min(values), max(values)
-        marks = [low + (high - low) * part / 4 for part in range(5)] if high > low else [low]
-        plt.yticks(marks, [f"{10**mark if self.view.log else mark:.3g}".rjust(LABEL) for mark in marks])
-        plt.xticks(sorted({steps[0] + (steps[-1] - steps[0]) * part // 4 for part in range(5)}))
+    def _point(self) -> None:
+        self.query_one(PlotView).point_to(self.view.at)
+        self._tell()
 
     def _tell(self) -> None:
         view = self.view
-        parts: list[str | tuple[str, str]] = [(f"step {view.step:,}" if view.step is not None else "last", "bold")]
-        for number, (letter, job, value) in enumerate(view.reading()):
+        parts: list[str | tuple[str, str]] = [(view.place(), "bold")]
+        width = max(10, self.size.width - 14)
+        for number, (letter, job, value, best) in enumerate(view.reading()):
             ink = "rgb({},{},{})".format(*INKS[number])
-            parts += ["\n", (f"{letter} ", f"bold {ink}"), (f"{value or '—':>10}", "bold"), f"  {one_line(job, 60)}"]
+            told = f"  ◆ {best}" if best else ""
+            parts += ["\n", (f"{letter} ", f"bold {ink}"), (f"{value or '—':>10}", "bold"), f"  {one_line(job, max(10, min(60, width - len(told))))}"]
+            parts.append((told, "$text-muted"))
         self.query_one("#curves-reading", Static).update(Content.assemble(*parts))
 
-    def action_step(self, by: int) -> None:
-        self.view.move(by)
-        self.draw()
+    async def action_step(self, by: int) -> None:
+        if self.view.move(by):
+            await self._read()
+        self._point()
 
-    async def action_metric(self) -> None:
-        self.view.next_metric()
+    async def action_metric(self, by: int) -> None:
+        self.view.next_metric(by)
         await self._read()
 
     async def action_smooth(self) -> None:
@@ -130,10 +115,29 @@ class CurvesScreen(Screen[None]):
         self.view.log = not self.view.log
         await self._read()
 
+    async def action_time(self) -> None:
+        self.view.turn()
+        await self._read()
+
+    async def action_zoom(self, factor: float) -> None:
+        self.view.zoom(factor)
+        await self._read()
+
+    async def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        await self._wheel(event, 0.5)
+
+    async def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        await self._wheel(event, 2)
+
+    async def _wheel(self, event: events.MouseEvent, factor: float) -> None:
+        if self.query_one(PlotView).region.contains(event.screen_x, event.screen_y):
+            event.stop()
+            await self.action_zoom(factor)
+
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        place = self.query_one("#curves-plot").region
-        inside = event.screen_x - place.x - LABEL - 1
-        width = place.width - LABEL - 2
-        if place.contains(event.screen_x, event.screen_y) and 0 <= inside < width:
-            self.view.point(inside / max(1, width - 1))
-            self.draw()
+        shown = self.query_one(PlotView)
+        place = shown.region
+        part = shown.plot.part(event.screen_x - place.x) if place.contains(event.screen_x, event.screen_y) else None
+        if part is not None:
+            self.view.point(part)
+            self._point()

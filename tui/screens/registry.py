@@ -23,6 +23,7 @@ SCREENS: dict[str, str] = {
     "scrub": "tui.screens.scrub:ScrubScreen",
     "mask": "tui.screens.mask:MaskScreen",
     "curves": "tui.screens.curves:CurvesScreen",
+    "trials": "tui.screens.trials:TrialsScreen",
     "versus": "tui.screens.versus:VersusScreen",
     "runs": "tui.screens.runs:RunsScreen",
     "compare": "tui.screens.runs:RunsScreen",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import events
 from tui.state.catalog import size
+from tui.state.plot import spark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,8 @@ GLYPHS = {"queued": "○", "running": "▶", "paused": "‖", "done": "✓", "fa
 OVER = ("done", "failed", "cancelled")
 RESUMABLE = ("paused", "interrupted", "failed", "cancelled")
 LOG_LINES = 400
+BARS = 10
+"""Cells of a curve beside its figure."""
 INKS = ((110, 190, 210), (217, 162, 74), (132, 184, 111), (190, 140, 200))
 """Colours of the curves of a plot, in their order."""
 
@@ -101,6 +104,11 @@ class JobView:
         if self.checkpoint is not None:
             found.append(("checkpoint", f"step {self.checkpoint}"))
         return found
+
+    def bars(self, figure: str) -> str:
+        """How one of :meth:`figures` came to be what it is, as a line of bars; nothing for what is no curve."""
+        curve = self.curves.get(figure.replace(" ", "_"))
+        return spark([value for _, value in curve.thinned(4 * BARS)], BARS) if curve else ""
 
     def apply(self, event: events.Event) -> bool:
         """Take in an event of this job; returns whether anything changed. Events already seen are passed over."""
