@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from textual._compositor import Compositor
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
-    from textual.geometry import Region, Size
+    from textual.geometry import Size
     from textual.messages import Layout
     from textual.strip import Strip
 
@@ -21,11 +22,37 @@ class NarrowCompositor(Compositor):
     """Textual (pinned) asks each widget whose container lies where something changed for all of its lines: a word more in
     an answer had the whole screen put together again."""
 
-    def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:
+    def _render_chops(self, crop: Region, is_rendered_line: Callable[[int], bool]) -> Sequence[Mapping[int, Strip]]:
+        """The pieces of each line between the edges of widgets, as Textual puts them together from the front to the back; a
+        widget is asked for those lines alone of which a piece within ``crop`` is still missing when its turn comes."""
+        cuts = self.cuts
+        chops: list[dict[int, Strip | None]] = [dict.fromkeys(line[:-1]) for line in cuts]
+        missing = {
+            y: {x for x, end in zip(cuts[y], cuts[y][1:], strict=False) if end > crop.x and x < crop.right}
+            for y in crop.line_range
+            if 0 <= y < len(cuts) and is_rendered_line(y)
+        }
         for widget, (region, clip) in self.visible_widgets.items():
             shown = region.intersection(clip)
-            if shown and (crop is None or crop.overlaps(shown)):
-                yield region, clip, widget.render_lines(shown.translate((-region.x, -region.y)))
+            if not shown or not crop.overlaps(shown):
+                continue
+            left, right = shown.column_span
+            wanted = [y for y in shown.line_range if missing.get(y)]
+            if not wanted:
+                continue
+            top = wanted[0]
+            strips = widget.render_lines(Region(left - region.x, top - region.y, shown.width, wanted[-1] + 1 - top))
+            for y in wanted:
+                if y - top >= len(strips):
+                    break
+                line, lacks = chops[y], missing[y]
+                edges = [x for x in cuts[y] if left <= x <= right]
+                # A strip that is shorter than it should be leaves pieces to what is behind it.
+                for x, piece in zip(edges, strips[y - top].divide([x - left for x in edges[1:]]), strict=False):
+                    if line[x] is None:
+                        line[x] = piece
+                        lacks.discard(x)
+        return cast("Sequence[Mapping[int, Strip]]", chops)
 
     def reflow_visible(self, parent: Widget, size: Size) -> set[Widget]:
         """Textual's way for scrolling, for widgets that grow too: places only what is in sight, and returns what came into

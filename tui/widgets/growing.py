@@ -97,8 +97,9 @@ class GrowingParagraph(MarkdownParagraph, Grows):
 
     def set_content(self, content: Content) -> None:
         self._content = content
-        before, width = self._wrapped, self.content_size.width
-        height = len(before.lines) if before is not None and before.width == width else self.content_size.height
+        # By the size that it was given: to ask where it stands would arrange the whole screen for one that has no place yet.
+        before, width = self._wrapped, max(0, self.outer_size.width - self.styles.gutter.width)
+        height = len(before.lines) if before is not None and before.width == width else self.outer_size.height - self.styles.gutter.height
         if not self.is_attached or not width or (wrapped := self._lines(width)) is None:
             self._wrapped = None
             self.refresh(layout=True)
@@ -138,7 +139,7 @@ class GrowingParagraph(MarkdownParagraph, Grows):
         super().notify_style_update()
 
 
-class Growing(Markdown):
+class Growing(Markdown, Grows):
     """The words of an answer; see :func:`~tui.widgets.entries.words_only` for what is not drawn."""
 
     virtual_size = laid_out()
