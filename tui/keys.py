@@ -85,7 +85,14 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("Models", (("Enter", "use"), ("Space", "facts"), ("t", "train"), ("e", "evaluate"), ("a", "pull"), ("f", "find on the Hub"))),
     (
         "Jobs",
-        (("Enter", "curves and log"), ("p", "pause"), ("r", "resume"), ("x", "cancel"), ("u d", "up, down in the queue"), ("c", "chart of several; trials of a sweep")),
+        (
+            ("Enter", "curves and log"),
+            ("p", "pause"),
+            ("r", "resume"),
+            ("x", "cancel"),
+            ("u d", "up, down in the queue"),
+            ("c", "chart of several; trials of a sweep"),
+        ),
     ),
     (
         "Chart",

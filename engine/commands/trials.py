@@ -69,7 +69,9 @@ def so_far(trials: list[Trial]) -> Chart | None:
     """The held-out loss of each trial, and the best of those that had ended by then."""
     measured = [trial for trial in sorted(trials, key=lambda trial: trial.number) if trial.loss is not None]
     lines: dict[str, list[tuple[float, float]]] = {"held-out loss of each trial": [(trial.number + 1, trial.loss or 0.0) for trial in measured]}
-    lowest = [(trial.number + 1, won.loss or 0.0) for trial in measured if (won := best([one for one in measured if one.number <= trial.number]))]
+    lowest: list[tuple[float, float]] = [
+        (trial.number + 1, won.loss or 0.0) for trial in measured if (won := best([one for one in measured if one.number <= trial.number]))
+    ]
     return Chart({**lines, "best so far": lowest}) if len(measured) > 1 else None
 
 

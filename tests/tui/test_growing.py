@@ -3,6 +3,7 @@ on the terminal too, which is sent only what changed."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from textual._compositor import ChopsUpdate
 
 from engine import events
 from tests.tui.screens import StillApp
+from tui.drawing import MainScreen
 from tui.widgets.growing import Growing, GrowingParagraph
+from tui.widgets.slimbar import SlimScrollBar
 
 WORDS = "The **grey heron** stands very still at the water's edge and listens to the reeds and to what moves below them. "
 
@@ -119,3 +122,52 @@ async def test_who_reads_further_up_is_left_there_and_finds_all_of_it_below() ->
         await pilot.pause(0.3)
         assert any("finally" in line for line in drawn(app)) and panel.scroll_y == panel.max_scroll_y
         assert terminal.text() == drawn(app)
+
+
+def in_sight(app: StillApp, places: dict[Any, Any]) -> dict[Any, Any]:
+    """Where each widget that is seen stands; in what order they lie does not depend on it."""
+    return {
+        widget: place._replace(order=())
+        for widget, place in places.items()
+        if place.clip.intersection(place.region) and app.main.size.region.overlaps(place.region)
+    }
+
+
+async def test_what_is_moved_up_stands_where_it_would_be_arranged(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, lifted, lengthen = StillApp(), [], MainScreen.lengthen
+
+    def watched(self: MainScreen, widget: Any, by: int) -> bool:
+        if done := lengthen(self, widget, by):
+            arranged, _ = self._compositor._arrange_root(self, self.outer_size, visible_only=True)
+            assert in_sight(app, self._compositor._visible_map or {}) == in_sight(app, arranged)
+        lifted.append(done)
+        return done
+
+    monkeypatch.setattr(MainScreen, "lengthen", watched)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.settle(pilot)
+        app.chat.mode = "chat"
+
+        async def draw(job: str, text: str) -> None:
+            app.bridge._events.put(events.TokenDelta(job=job, text=text))
+            await app.take_events()
+            await pilot.pause()
+            while app.main._layout_required or app.main._layout_widgets:
+                await asyncio.sleep(0.01)
+
+        await app.draw_chat([app.chat.add("user", "why?"), app.chat.begin("call-0", "chat")])
+        await draw("call-0", f"- one\n- two\n\n```\ncode\n```\n\n{WORDS * 2}")
+        await app.draw_chat([app.chat.add("user", "and?"), app.chat.begin("call-1", "chat")])
+        for number in range(60):
+            await draw("call-1", WORDS[number * 16 % 96 :][:16] + ("\n\n" if number == 30 else ""))
+        assert lifted.count(True) > 5
+        bar = app.parts.chat.vertical_scrollbar
+        region = bar.outer_size.region
+        slim = bar.render_lines(region)
+        assert [list(line.simplify()) for line in slim] == [list(line.simplify()) for line in super(type(bar), bar).render_lines(region)]
+        assert type(bar) is SlimScrollBar and len(slim) == region.height
+        await pilot.pause(0.1)
+        moved = drawn(app)
+        app.main.refresh(layout=True)
+        await pilot.pause(0.2)
+        assert drawn(app) == moved

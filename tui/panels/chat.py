@@ -14,10 +14,13 @@ from textual.reactive import Reactive
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui.widgets.slimbar import SlimScrollBar
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.app import ComposeResult
+    from textual.scrollbar import ScrollBar
     from textual.widget import Widget
 
     from tui.state.chat import ChatState, Message
@@ -67,6 +70,14 @@ class ChatPanel(VerticalScroll):
         self.border_title = "Chat"
         self._entries: dict[int, Widget] = {}
         self._meter = ""
+
+    @property
+    def vertical_scrollbar(self) -> ScrollBar:
+        if self._vertical_scrollbar is None:
+            self._vertical_scrollbar = made = SlimScrollBar(name="vertical", thickness=self.scrollbar_size_vertical)
+            made.display = False
+            self.app._start_widget(self, made)
+        return self._vertical_scrollbar
 
     def compose(self) -> ComposeResult:
         yield Static(id="welcome", markup=False)

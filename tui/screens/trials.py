@@ -58,11 +58,11 @@ class TrialsScreen(Screen[None]):
     async def _read(self) -> None:
         from engine.commands.registry import command
 
-        engine = self._bridge.engine
+        engine, values = self._bridge.engine, {"job": self.view.job}
         if engine is None:
             return
         try:
-            result = await self._bridge.call(lambda: engine.run(command("trials")(job=self.view.job)))
+            result = await self._bridge.call(lambda: engine.run(command("trials")(**values)))
         except BitternError as error:
             self.notify(clean(str(error)), severity="error", markup=False)
             return

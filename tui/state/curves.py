@@ -35,8 +35,8 @@ class CurvesView:
     def of(cls, name: str) -> CurvesView:
         """From a screen's name: ``3,5;loss;0.6;1;time;10;60``; what is left out is as it is at first."""
         jobs, metric, smooth, log, by, start, end = [*name.split(";"), *[""] * 6][:7]
-        part = [float(value) if value else None for value in (start, end)]
-        return cls(jobs.split(","), metric or "loss", float(smooth or 0), log == "1", by or "step", *part)
+        first, last = (float(value) if value else None for value in (start, end))
+        return cls(jobs.split(","), metric or "loss", float(smooth or 0), log == "1", by or "step", first, last)
 
     def values(self) -> dict[str, Any]:
         """The Command that asks for the lines."""

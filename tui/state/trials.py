@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tui.state.plot import FRAME, Dots, Line, Piece, Plot, plot
-from tui.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,11 +120,11 @@ class TrialsView:
         """The name above an axis, its ends, and marks for values that are few."""
         low, high = told(axis.values[0]), told(axis.values[-1])
         for row, text in ((0, axis.name), (1, high if len(axis.values) > 1 else ""), (HEAD + rows, low)):
-            said = one_line(text, room)
+            said = text[:room]
             canvas.sign(max(0, min(column - len(said) // 2, canvas.columns - len(said))), row, said, FRAME)
         if len(axis.values) <= FEW:
             for value in axis.values[1:-1]:
-                text = f" {one_line(told(value), room)}"
+                text = f" {told(value)}"[:room]
                 row = HEAD + round((1 - axis.place(value)) * (rows - 1))
                 canvas.sign(column + 1 if column + len(text) < canvas.columns else column - len(text), row, text, FRAME)
 

@@ -13,14 +13,18 @@ from textual.widgets import Markdown
 # Textual is pinned, and its public module leaves the paragraph out.
 from textual.widgets._markdown import MarkdownParagraph
 
-from tui.drawing import Grows
+from tui.drawing import Grows, MainScreen
 from tui.widgets.entries import words_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from markdown_it.token import Token
     from textual.content import Content
     from textual.style import Style
+
+
+PARAGRAPH = ["paragraph_open", "inline", "paragraph_close"]
 
 
 def laid_out() -> Reactive[Size]:
@@ -97,14 +101,17 @@ class GrowingParagraph(MarkdownParagraph, Grows):
 
     def set_content(self, content: Content) -> None:
         self._content = content
+        if not self.is_attached:
+            return  # It is laid out when it is put in its place.
         # By the size that it was given: to ask where it stands would arrange the whole screen for one that has no place yet.
         before, width = self._wrapped, max(0, self.outer_size.width - self.styles.gutter.width)
         height = len(before.lines) if before is not None and before.width == width else self.outer_size.height - self.styles.gutter.height
-        if not self.is_attached or not width or (wrapped := self._lines(width)) is None:
+        if not width or (wrapped := self._lines(width)) is None:
             self._wrapped = None
             self.refresh(layout=True)
         elif len(wrapped.lines) != height:
-            self.refresh(layout=True)
+            at_hand = isinstance(self.screen, MainScreen) and self.screen.lengthen(self, len(wrapped.lines) - height)
+            self.refresh(layout=not at_hand)
         else:
             self.refresh(Region(0, wrapped.changed, width, height - wrapped.changed))
 
@@ -152,20 +159,33 @@ class Growing(Markdown, Grows):
         self._parser = parser
 
     async def grow(self, text: str) -> None:
-        """Add ``text`` to what stands there. Words for the last paragraph make no new widget, as :meth:`append` does."""
+        """Add ``text`` to what stands there. Words for the last paragraph make no new widget, as :meth:`append` does, and a
+        paragraph below it makes one, where that would make both anew."""
         last = self.children[-1] if self.children else None
         if isinstance(last, GrowingParagraph) and not self.lock.is_locked:
             source = self.source + text
             tokens = self._parser.parse("".join(source.splitlines(keepends=True)[self._last_parsed_line :]))
-            if [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]:
+            count, rest = divmod(len(tokens), 3)
+            if count and not rest and [token.type for token in tokens] == PARAGRAPH * count:
                 self._markdown = source
-                start, end = tokens[0].map or (0, 0)
-                last.source_range = (self._last_parsed_line + start, self._last_parsed_line + end)
-                self._last_parsed_line += start
-                last._token = tokens[0]
-                last.build_from_token(tokens[1])
+                async with self.lock:
+                    await self._put(last, tokens)
                 return
         await self.append(text)
+
+    async def _put(self, last: GrowingParagraph, tokens: list[Token]) -> None:
+        """What the last paragraph is now, and those that follow it."""
+        first, fresh = self._last_parsed_line, []
+        for opens, inline in zip(tokens[::3], tokens[1::3], strict=True):
+            paragraph = last if opens is tokens[0] else GrowingParagraph(self, opens)
+            start, end = opens.map or (0, 0)
+            paragraph.source_range = (first + start, first + end)
+            paragraph._token, self._last_parsed_line = opens, first + start
+            paragraph.build_from_token(inline)
+            if paragraph is not last:
+                fresh.append(paragraph)
+        if fresh:
+            await self.mount_all(fresh)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         return backdrop(super().render_lines, crop)
