@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual.geometry import NULL_SPACING, Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -61,8 +61,17 @@ class PlotView(Widget):
     def _cursor(self) -> int | None:
         return self.plot.cell(self._at) if self._at is not None else None
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """With no border and no padding, its lines are what is drawn: nothing is put around them."""
+        if self.styles.gutter != NULL_SPACING or (crop.x, crop.width) != (0, self.outer_size.width):
+            return super().render_lines(crop)
+        lines, filters = [self.render_line(y) for y in crop.line_range], self.get_line_filters()
+        for line_filter in filters:
+            lines = [line.apply_filter(line_filter, self.background_colors[1]) for line in lines]
+        return lines
+
     def render_line(self, y: int) -> Strip:
-        base, width = self.visual_style.rich_style, self.size.width
+        base, width = self.visual_style.rich_style, self.outer_size.width
         rows = self.plot.rows
         if y >= len(rows):
             return Strip.blank(width, base)
