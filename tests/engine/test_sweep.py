@@ -64,6 +64,8 @@ def test_a_grid_keeps_the_best(opened: Engine) -> None:
     losses = {trial["settings"]["learning_rate"]: trial["eval_loss"] for trial in trials}
     assert losses[1e-2] < losses[1e-5], "the tiny model learns with one and not with the other"
     assert told["best"] == {"learning_rate": 1e-2}
+    shown = opened.run(opened.parse("trials 1"))
+    assert shown.data["trials"] == trials and trials[shown.data["best"] - 1]["settings"] == told["best"] and shown.opens == "trials:1"
     record = opened.workspace.models.get("swept")
     assert record.kind == "adapter" and record.facts["learning_rate"] == 1e-2 and record.facts["sweep"]["trials"] == 2
     assert record.facts["eval_loss_after"] == pytest.approx(losses[1e-2])
