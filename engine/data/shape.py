@@ -104,7 +104,7 @@ def corrected(features: dict[str, str], sample: list[dict[str, Any]], given: dic
         return marked.corrected(features, columns, given, _text_column(features, sample, least=0) or "")
     if "prompt" in given or "completion" in given:
         known = {role: column for role, column in columns.items() if role in ("prompt", "input", "completion")} | given
-        roles = {role: known[role] for role in ("prompt", "input", "completion", "label") if role in known}
+        roles: dict[str, str] = {role: known[role] for role in ("prompt", "input", "completion", "label") if role in known}
         if not {"prompt", "completion"} <= set(roles):
             raise DataError(
                 "An instruction needs both a prompt and a completion.", f"Give --prompt and --completion. The columns are: {', '.join(features)}."
