@@ -107,7 +107,13 @@ class Servers(Now):
             shown = data["token"] = Path(place["token_file"]).read_text("utf-8").strip()
         where = f"in the variable {place['token_env']}" if place["token_env"] else f"in {place['token_file']}"
         rows = [["model", place["model"]], ["engine", place["engine"]], ["base url", place["base_url"]], ["token", shown or where]]
-        return Result(f"{place['model']} is served by job {number}.", data, Table(["", ""], rows), body=data["recipes"])
+        return Result(f"{place['model']} is served by job {number}.", data, Table(["", ""], rows), body=_to_copy(data["recipes"]))
+
+
+def _to_copy(recipes: str) -> str:
+    """The lines in Markdown, as they stand: in a paragraph those of Python would be run into one."""
+    shell, python = recipes.split("\n\n", 1)
+    return f"```sh\n{shell}\n```\n\n```python\n{python}\n```"
 
 
 def place_of(desk: Desk, record: JobRecord) -> dict[str, Any] | None:

@@ -168,6 +168,15 @@ def test_every_request_is_told_without_its_content_and_the_token_is_nowhere_else
     assert token not in str(engine.run(engine.parse(f"servers {place['job']}")))
 
 
+def test_the_lines_to_copy_do_what_they_say(served: tuple[Engine, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    engine, place = served
+    shown = engine.run(engine.parse(f"servers {place['job']}"))
+    before, python = shown.body.split("```python\n")
+    assert before.startswith("```sh\ncurl http") and "\n" not in before.removeprefix("```sh\n").removesuffix("\n```\n\n")
+    exec(python.removesuffix("\n```"), {})
+    assert len(json.loads(capsys.readouterr().out)) == 5
+
+
 def test_a_server_is_not_paused_and_tells_its_figures_when_cancelled(engine: Engine, tmp_path: Path) -> None:
     finish(engine, engine.run(engine.parse(f"pull {encoder(_made(tmp_path / 'enc'))} --name enc")).data["job"])
     place = up(engine, "serve enc")

@@ -115,7 +115,8 @@ class VersusScreen(ModalScreen[None]):
         for place, column in enumerate(columns.query(Column)):
             column.draw(view.title(place), view.texts[place])
         self.query_one("#versus-head", Static).update(Content(clean(view.head() or "Nothing waits for a vote.")))
-        told = "Which is best? 1 … 4, t for a tie, s skips." if view.waits else "n goes to the next." if view.ballot else one_line(view.note, 200)
+        best = " or ".join(", ".join(str(place + 1) for place in range(len(view.texts))).rsplit(", ", 1))
+        told = f"Which is best? {best}, t for a tie, s skips." if view.waits else "n goes to the next." if view.ballot else one_line(view.note, 200)
         self.query_one("#versus-told", Static).update(Content(told))
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
