@@ -56,7 +56,7 @@ class Camera:
         await until(lambda: self.app.chat.busy is None and (text.startswith("/regenerate") or self.app.chat.messages[before:]))
         await until(lambda: self.app.chat.busy is None and self.app.chat.messages[-1].kind != "user")
         if job:
-            await until(lambda: not self.app.engine.queue.busy() and not any(j.state == "queued" for j in self.app.engine.jobs()), 240)
+            await until(lambda: not self.app.engine.queue.busy() and not any(j.state == "queued" for j in self.app.engine.jobs()), 1200)
         await self.settle()
 
     async def keys(self, *keys: str, wait: float = 1.0) -> None:

@@ -127,6 +127,9 @@ def _read(words: list[Word], line: str) -> Command:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         place = places.get(name, verb)
+        if first["type"] == "missing":
+            view = next(view for view in fields(cls) if view.name == name)
+            raise WordsError(f"`{cls.verb}` needs {view.flag}.", f"{view.help}.", line=line, start=len(line), end=len(line) + 1) from None
         raise WordsError(
             f"{name.replace('_', '-')}: {_plain(first['msg'])}", f"Usage: {usage(cls)}", line=line, start=place.start, end=place.end
         ) from None

@@ -162,3 +162,9 @@ def test_every_command_survives_its_own_json(verb: str) -> None:
     for example in cls.examples:
         request = from_line(example)
         assert cls.model_validate(request.model_dump(mode="json")) == request
+
+
+def test_a_flag_that_is_missing_is_asked_for_by_its_name() -> None:
+    with pytest.raises(WordsError, match="`new` needs --tokenizer") as caught:
+        from_line("new heron --base smollm2")
+    assert caught.value.hint.startswith("Whose vocabulary") and caught.value.start == len("new heron --base smollm2")
