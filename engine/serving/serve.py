@@ -99,21 +99,23 @@ def serve(job: JobContext, spec: Spec) -> Result:
 
 
 def recipes(place: dict[str, Any]) -> str:
-    """How to speak to it: lines to copy. The token is named by where it is, never written out."""
+    """How to speak to it: lines to copy for a shell and, after an empty one, for Python. The token is named by where it is, never
+    written out."""
     url, model = place["base_url"], place["model"]
     env, file = place.get("token_env"), place.get("token_file")
     shell = f"${env}" if env else f"$(cat {file})"
     python = f'os.environ["{env}"]' if env else f'open("{file}").read()'
     if place["engine"] == "encoder":
         path, body = "embeddings", f'{{"model": "{model}", "input": "a heron at the water"}}'
-        call = f'client.embeddings.create(model="{model}", input="a heron at the water").data[0].embedding[:5]'
+        call, shown = f'client.embeddings.create(\n    model="{model}", input="a heron at the water"\n)', "data[0].embedding[:5]"
     else:
         path, body = "chat/completions", f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-        call = f'client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content'
+        call = f'client.chat.completions.create(\n    model="{model}", messages=[{{"role": "user", "content": "Hello"}}]\n)'
+        shown = "choices[0].message.content"
     opening = "import os\n" if env else ""
     return (
-        f"curl {url}/{path} -H \"Authorization: Bearer {shell}\" -H 'Content-Type: application/json' -d '{body}'\n\n"
-        f'{opening}from openai import OpenAI\nclient = OpenAI(base_url="{url}", api_key={python})\nprint({call})'
+        f"curl {url}/{path} \\\n  -H \"Authorization: Bearer {shell}\" \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'\n\n"
+        f'{opening}from openai import OpenAI\nclient = OpenAI(\n    base_url="{url}",\n    api_key={python},\n)\nanswer = {call}\nprint(answer.{shown})'
     )
 
 
