@@ -37,7 +37,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
 
 
 def opened(app: BitternApp, kind: type[Any]) -> Any:
-    return app.screen if isinstance(app.screen, kind) else None
+    return app.screen if isinstance(app.screen, kind) and app.screen.is_mounted else None
 
 
 def text_of(shown: Any, name: str) -> str:

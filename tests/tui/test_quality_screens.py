@@ -49,7 +49,7 @@ async def added(app: BitternApp, pilot: Any, file: Path) -> None:
 
 
 def opened(app: BitternApp, kind: type[Any]) -> Any:
-    return app.screen if isinstance(app.screen, kind) else None
+    return app.screen if isinstance(app.screen, kind) and app.screen.is_mounted else None
 
 
 @pytest.mark.parametrize("size", [(160, 45), NARROW])

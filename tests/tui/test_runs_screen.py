@@ -31,7 +31,7 @@ def entries(shown: RunsScreen, name: str) -> list[str]:
 
 
 def opened(app: BitternApp) -> RunsScreen | None:
-    return app.screen if isinstance(app.screen, RunsScreen) else None
+    return app.screen if isinstance(app.screen, RunsScreen) and app.screen.is_mounted else None
 
 
 def title(shown: RunsScreen) -> str:
