@@ -180,7 +180,11 @@ class BitternApp(Conversing, Measuring, Roaming, Asking, Leaving, App[int]):
         if (opens := result.get("opens", "")) and not opens.startswith("job:"):
             self.run_worker(self.open_address(opens))
         elif opens:
-            self.run_worker(self.point_at_job(opens.partition(":")[2]))
+            job = opens.partition(":")[2]
+            self.run_worker(self.point_at_job(job))
+            if job in self.jobs.jobs and self.jobs.jobs[job].state == "done":
+                # It was over before its beginning was told.
+                self.run_worker(self.job_answered(job), exit_on_error=False)
 
     def fail(self, error: BitternError) -> None:
         """Show an error in the conversation."""

@@ -166,7 +166,8 @@ class ChatState:
     def answered(self, job: str, result: dict[str, Any]) -> Message | None:
         """A job is done: its answer takes the place of the note that told its beginning."""
         for message in reversed(self.messages):
-            if message.kind == "note" and message.result.get("data", {}).get("job") == job:
+            begun = message.result.get("opens") == f"job:{job}"
+            if message.kind == "note" and begun and message.result.get("data", {}).get("job") == job:
                 message.text = result.get("summary", "")
                 message.result = {**result, "data": {**result.get("data", {}), "job": job}}
                 return message
