@@ -211,9 +211,7 @@ def _announce(job: JobContext, place: dict[str, Any], upstream: Upstream, spec: 
             f"It listens on {spec.host}: whoever can reach this machine can try the token, and the connection is not encrypted. "
             "Put a reverse proxy with TLS in front of it.", "warning",
         )  # fmt: skip
-    for line in recipes(kept).splitlines():
-        if line:
-            job.log(line)
+    job.log(f"Lines to copy for curl and Python: servers {job.id}")
 
 
 def _watch(job: JobContext, upstream: Upstream, figures: Figures, url: str) -> Snapshot:
