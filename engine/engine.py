@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -332,8 +333,17 @@ class Engine:
         logging.raiseExceptions = False
         root = logging.getLogger("engine")
         if not any(isinstance(handler, logging.FileHandler) for handler in root.handlers):
-            handler = logging.FileHandler(self.workspace.paths.logs / "bittern.log", encoding="utf-8", delay=True)
+            handler = LogFile(self.workspace.paths.logs / "bittern.log", encoding="utf-8", delay=True)
             handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
             root.addHandler(handler)
             root.setLevel(logging.INFO)
             root.propagate = False
+
+
+class LogFile(logging.FileHandler):
+    """A log whose folder is gone, or whose disk is full, is no reason for a worker's thread to end."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # It is opened outside of what logging itself catches.
+        with suppress(OSError):
+            super().emit(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from typing import TYPE_CHECKING
@@ -276,3 +277,14 @@ def test_unknown_jobs_and_states_are_refused(houses: Callable[..., House]) -> No
     job = house.queue.submit(Count(upto=0)).id
     with pytest.raises(JobError, match="is queued"):
         house.queue.resume(job)
+
+
+def test_a_log_that_can_not_be_opened_ends_no_thread(tmp_path: Path) -> None:
+    from engine.engine import LogFile
+
+    handler = LogFile(tmp_path / "gone" / "x.log", delay=True)
+    handler.emit(logging.LogRecord("engine", logging.ERROR, __file__, 1, "hello", (), None))
+    (tmp_path / "gone").mkdir()
+    handler.emit(logging.LogRecord("engine", logging.ERROR, __file__, 1, "again", (), None))
+    handler.close()
+    assert (tmp_path / "gone" / "x.log").read_text() == "again\n"
