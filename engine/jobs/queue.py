@@ -53,6 +53,8 @@ class JobQueue:
         self._tokens: dict[str, CancelToken] = {}
         self._offsets: dict[str, int] = {}
         self._wake = threading.Condition()
+        self._telling = threading.RLock()
+        """Held while a job is put into the table and told of: no thread here may begin it, and tell that, before."""
         self._news = 0
         self._poked = threading.Event()
         self._closing = False
@@ -69,19 +71,22 @@ class JobQueue:
 
     def submit(self, command: Runnable, after: Sequence[str] = ()) -> JobRecord:
         """Queue a Command; ``after`` are ids of jobs that must be done first."""
-        record = self._workspace.jobs.add(command.verb, command.model_dump(mode="json"), command.title(), command.slot, after)
-        folder = self._workspace.paths.job(record.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        told = {"id": record.id, "verb": record.verb, "command": record.command, "created": record.created, "made_with": surroundings()}
-        write_json(folder / "job.json", told)
-        self._bus.publish(JobQueued(job=record.id, title=record.title, verb=record.verb))
+        made_with = surroundings()
+        with self._telling:
+            record = self._workspace.jobs.add(command.verb, command.model_dump(mode="json"), command.title(), command.slot, after)
+            folder = self._workspace.paths.job(record.id)
+            folder.mkdir(parents=True, exist_ok=True)
+            told = {"id": record.id, "verb": record.verb, "command": record.command, "created": record.created, "made_with": made_with}
+            write_json(folder / "job.json", told)
+            self._bus.publish(JobQueued(job=record.id, title=record.title, verb=record.verb))
         self._adopt(record.id)
         return record
 
     def resume(self, job_id: str) -> JobRecord:
         """Queue a stopped job again; it goes on from its last checkpoint. Raises ``JobError``."""
-        record = self._workspace.jobs.requeue(job_id)
-        self._bus.publish(JobQueued(job=job_id, title=record.title, verb=record.verb))
+        with self._telling:
+            record = self._workspace.jobs.requeue(job_id)
+            self._bus.publish(JobQueued(job=job_id, title=record.title, verb=record.verb))
         self._adopt(job_id)
         return record
 
@@ -137,11 +142,12 @@ class JobQueue:
 
     def _claim(self, slot: str) -> JobRecord | None:
         try:
-            if self._own is None:
-                return self._workspace.jobs.claim(slot)
-            for job_id in sorted(self._own, key=int):
-                if record := self._workspace.jobs.claim(slot, only=job_id):
-                    return record
+            with self._telling:
+                if self._own is None:
+                    return self._workspace.jobs.claim(slot)
+                for job_id in sorted(self._own, key=int):
+                    if record := self._workspace.jobs.claim(slot, only=job_id):
+                        return record
         except Exception:
             log.exception("the job table could not be read")
             time.sleep(1.0)

@@ -13,8 +13,9 @@ import pytest
 from engine import events
 from engine.bus import Bus
 from engine.errors import JobError, NotFound
-from engine.jobs import journal
+from engine.jobs import journal, queue
 from engine.jobs.queue import JobQueue
+from engine.paths import write_json
 from engine.settings import Settings
 from engine.store.workspace import Workspace
 from tests.fakes.work import Count
@@ -79,6 +80,21 @@ def test_a_job_runs_and_everything_it_says_is_on_disk(houses: Callable[..., Hous
     assert [event.seq for event in written] == list(range(1, len(written) + 1))
     assert [event.value for event in written if isinstance(event, events.JobMetric)] == [1, 4, 9, 16, 25]
     assert [event for event in house.heard if event.job == job and event.seq] == written
+
+
+def test_a_job_is_told_of_before_it_begins(houses: Callable[..., House], monkeypatch: pytest.MonkeyPatch) -> None:
+    house = houses()
+    house.queue.start()
+
+    def slowly(file: Path, data: object) -> None:
+        house.queue.poke()  # the workers are awake, and look at the table
+        time.sleep(0.05)
+        write_json(file, data)
+
+    monkeypatch.setattr(queue, "write_json", slowly)
+    job = house.queue.submit(Count(upto=1)).id
+    house.until(job, "done")
+    assert [type(event) for event in house.heard if event.job == job][:2] == [events.JobQueued, events.JobStarted]
 
 
 def test_one_compute_job_at_a_time_in_the_order_of_the_queue(houses: Callable[..., House]) -> None:

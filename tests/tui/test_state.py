@@ -66,6 +66,17 @@ def test_a_journal_rebuilds_what_live_events_said() -> None:
     assert jobs.jobs["3"].title == "train smollm2 on tickets"
 
 
+def test_an_end_that_was_read_before_it_was_heard_is_heard_all_the_same() -> None:
+    jobs = running_job()
+    live = jobs.jobs["3"].seq
+    ended = events.JobFinished(job="3", seq=live + 2, summary="all of it")
+    jobs.load_history("3", [events.JobStarted(job="3", seq=live + 1), ended])
+    assert jobs.jobs["3"].state == "running" and list(jobs.jobs["3"].log) == ["started"]
+    assert jobs.apply(ended) == "3" and jobs.jobs["3"].state == "done"
+    jobs.load_history("3", [events.JobStarted(job="3", seq=live + 1), ended])
+    assert list(jobs.jobs["3"].log) == ["started", "done: all of it"] and not jobs.apply(ended)
+
+
 def test_a_failed_job_keeps_its_way_out() -> None:
     jobs = running_job()
     jobs.apply(events.JobFailed(job="3", seq=2, title="Out of memory", message="16 GB is too little.", hint="Lower --batch-size."))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GLYPHS = {"queued": "○", "running": "▶", "paused": "‖", "done": "✓", "failed": "✗", "cancelled": "–", "interrupted": "!"}
 OVER = ("done", "failed", "cancelled")
+ENDS = (events.JobPaused, events.JobFinished, events.JobFailed, events.JobCancelled)
 RESUMABLE = ("paused", "interrupted", "failed", "cancelled")
 LOG_LINES = 400
 BARS = 10
@@ -192,8 +193,10 @@ class JobsState:
         """Rebuild a job's curves and log from its journal; what the record says of its state stays."""
         job = self.jobs.setdefault(job_id, JobView(job_id))
         fresh = JobView(job_id, verb=job.verb, title=job.title)
-        live = job.seq
-        for event in history:
+        live, written = job.seq, list(history)
+        if written and isinstance(written[-1], ENDS) and written[-1].seq > live and job.state in ("queued", "running"):
+            written.pop()  # It is written before it is told: who waits for the end must hear it then.
+        for event in written:
             fresh.apply(event)
         if fresh.seq < live:
             return  # more has happened since the journal was read: the next look reads it again
