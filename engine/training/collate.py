@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Numbers of rows as int64 of shape (rows, longest), with ``value`` behind the shorter ones."""
+    found = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
+    for at, row in enumerate(rows):
+        found[at, : len(row)] = torch.tensor(row)
+    return found
+
+
 class Pad:
     """Pads on the right. ``labels`` that are lists of token numbers are padded with ``IGNORED``; single labels, numbers
     and lists of numbers (as many in each row) are stacked.
@@ -25,30 +33,21 @@ class Pad:
         self._pad = pad_token_id
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        longest = max(len(row["input_ids"]) for row in rows)
-        ids = torch.full((len(rows), longest), self._pad, dtype=torch.long)
-        mask = torch.zeros((len(rows), longest), dtype=torch.long)
-        for at, row in enumerate(rows):
-            length = len(row["input_ids"])
-            ids[at, :length] = torch.tensor(row["input_ids"])
-            mask[at, :length] = 1
-        batch = {"input_ids": ids, "attention_mask": mask, "labels": self._labels(rows, longest)}
+        ids = padded([row["input_ids"] for row in rows], self._pad)
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        batch = {"input_ids": ids, "attention_mask": mask, "labels": self._labels(rows)}
         if "token_type_ids" in rows[0]:
-            batch["token_type_ids"] = torch.zeros((len(rows), longest), dtype=torch.long)
-            for at, row in enumerate(rows):
-                batch["token_type_ids"][at, : len(row["token_type_ids"])] = torch.tensor(row["token_type_ids"])
+            batch["token_type_ids"] = padded([row["token_type_ids"] for row in rows], 0)
         return batch
 
-    def _labels(self, rows: Sequence[dict[str, Any]], longest: int) -> torch.Tensor:
+    def _labels(self, rows: Sequence[dict[str, Any]]) -> torch.Tensor:
         first = rows[0]["labels"]
         if isinstance(first, float) or (isinstance(first, list) and first and isinstance(first[0], float)):
             return torch.tensor([row["labels"] for row in rows], dtype=torch.float32)
         if isinstance(first, int):
             return torch.tensor([row["labels"] for row in rows], dtype=torch.long)
-        labels = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
-        for at, row in enumerate(rows):
-            labels[at, : len(row["labels"])] = torch.tensor(row["labels"])
-        return labels
+        return padded([row["labels"] for row in rows], IGNORED)
 
 
 class PadAnswers(Pad):
@@ -77,8 +76,4 @@ class PadBoth:
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         read = self._pad([{"input_ids": row["input_ids"], "labels": []} for row in rows])
-        longest = max(len(row["labels"]) for row in rows)
-        labels = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
-        for at, row in enumerate(rows):
-            labels[at, : len(row["labels"])] = torch.tensor(row["labels"])
-        return {**read, "labels": labels}
+        return {**read, "labels": padded([row["labels"] for row in rows], IGNORED)}

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import BitternError, ModelError
 from engine.models.load import check_quantised, first_line
+from engine.training.recipes.table import RECIPES
 
 if TYPE_CHECKING:
     from engine.training.spec import TrainSpec
 
-ADAPTERS = ("sft", "dpo")
-"""Recipes that leave an adapter. What the others train is merged before it is saved, and stands on its own."""
 BEGAN = "bittern_began"
 """Where a model keeps what its adapter began with, when that came out of its base."""
 
@@ -24,22 +23,22 @@ def check(spec: TrainSpec) -> None:
         raise BitternError(f"--init {spec.init} is LoRA's, and the method is {spec.method}.", "Leave it out, or give --method lora or rslora.")
     if spec.moves_base and spec.method == "dora":
         raise BitternError(f"DoRA and --init {spec.init} do not go together.", "Choose one: --method dora, or --method lora with that --init.")
-    if spec.moves_base and spec.recipe == "dpo" and spec.loss != "orpo":
+    if spec.moves_base and spec.refers:
         raise BitternError(
-            f"--init {spec.init} takes a part of the base into the adapter, and dpo holds the answers against the base alone.",
-            "Leave --init out, or learn without a reference: --loss orpo",
+            f"--init {spec.init} takes a part of the base into the adapter, and {spec.recipe} holds the answers against the base alone.",
+            "Leave --init out, or learn preferences without a reference: --recipe dpo --loss orpo",
         )
-    if spec.method == "prompt" and spec.recipe not in ADAPTERS:
+    if spec.method == "prompt" and not RECIPES[spec.recipe].adapter:
         raise BitternError(
             f"A tuned prompt can't be merged, and what {spec.recipe} trains has to stand on its own.",
-            "Use --method lora, dora, rslora, ia3 or full; prompt is for chat models (sft, dpo).",
+            f"Use --method lora, dora, rslora, ia3 or full; prompt is for chat models ({', '.join(name for name, facts in RECIPES.items() if facts.adapter)}).",
         )
     if spec.quantise != "none":
         _check_quantised(spec)
 
 
 def _check_quantised(spec: TrainSpec) -> None:
-    if spec.recipe not in ADAPTERS:
+    if not RECIPES[spec.recipe].adapter:
         raise BitternError(f"What {spec.recipe} trains is merged into its base, which {spec.quantise} would have rounded.", "Leave --quantise out.")
     if spec.method == "full":
         raise BitternError("Weights of 8 or 4 bits can't learn: only an adapter on them can.", "Give --method lora, or leave --quantise out.")
@@ -66,7 +65,7 @@ def adapt(model: Any, spec: TrainSpec, task: str) -> Any:
         adapted = get_peft_model(model, _config(spec, task))
     except (ValueError, TypeError) as error:
         raise ModelError(f"{spec.method} can't train “{spec.base}”: {first_line(error)}", "Use --method lora, or full.") from error
-    if spec.moves_base and spec.recipe in ADAPTERS:
+    if spec.moves_base and RECIPES[spec.recipe].adapter:
         began = get_peft_model_state_dict(adapted)
         setattr(adapted, BEGAN, {name: weight.detach().clone().contiguous() for name, weight in began.items()})
     return adapted

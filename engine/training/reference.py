@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from engine.training.spec import TrainSpec
 
 
-class ReferenceTrainer(OrderedTrainer):
-    """The reference is the base: the model with its adapter off, or a frozen copy where every weight learns, or where the
-    adapter began with a part of the base. A subclass has the loss. Held-out predictions are its rewards, and ``judge`` of the batch what they are judged by."""
+class ReferenceTrainer(OrderedTrainer, ABC):
+    """The reference is the base: the model with its adapter off, or a frozen copy where every weight learns. A subclass has
+    the loss. Held-out predictions are its rewards, and ``good`` of the batch, where it has it, what they are judged by."""
 
-    def __init__(self, *, spec: TrainSpec, refers: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, spec: TrainSpec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._spec = spec
         # The loss is a mean over rows: the Trainer must divide it by the batches of a step, not by tokens.
         self.model_accepts_loss_kwargs = False
-        whole = refers and (spec.moves_base or not hasattr(kwargs["model"], "disable_adapter"))
+        whole = spec.refers and not hasattr(kwargs["model"], "disable_adapter")
         self._copy = copy.deepcopy(kwargs["model"]).eval().requires_grad_(False) if whole else None
 
+    @abstractmethod
     def loss_of(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """``(loss, rewards)``: a scalar, and float32 of shape (rows, …) with no gradient."""
-        raise NotImplementedError
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:  # noqa: ARG002
         loss, rewards = self.loss_of(model, inputs)
@@ -49,7 +49,7 @@ class ReferenceTrainer(OrderedTrainer):
             learning = model.training
             model.eval()  # no dropout of the base's own
             try:
-                with model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext():
+                with model.disable_adapter():
                     return log_likelihood(model, inputs)[0]
             finally:
                 model.train(learning)

@@ -66,6 +66,11 @@ class TrainSpec(BaseModel):
         return self.is_lora and self.init in ("pissa", "olora")
 
     @property
+    def refers(self) -> bool:
+        """Whether answers are held against what the base says of them."""
+        return self.recipe == "kto" or (self.recipe == "dpo" and self.loss != "orpo")
+
+    @property
     def frozen(self) -> str:
         """The dtype of a frozen base where the method decides it; empty where the machine does.
 

@@ -96,13 +96,27 @@ def test_what_does_not_go_together_is_refused_before_anything_is_loaded() -> Non
 
     for wrong, words in (
         ({"method": "full", "init": "pissa"}, "is LoRA's"), ({"method": "dora", "init": "olora"}, "do not go together"),
-        ({"recipe": "dpo", "init": "pissa"}, "against the base"), ({"recipe": "tag", "method": "prompt"}, "stand on its own"),
+        ({"recipe": "dpo", "init": "pissa"}, "against the base"), ({"recipe": "kto", "init": "olora"}, "against the base"), ({"recipe": "tag", "method": "prompt"}, "stand on its own"),
         ({"method": "full", "quantise": "4bit"}, "can't learn"), ({"recipe": "tag", "quantise": "8bit"}, "merged into its base"),
         ({"init": "pissa", "quantise": "4bit"}, "whole"), ({"method": "dora", "quantise": "8bit"}, "8 bits"),
     ):  # fmt: skip
         with pytest.raises(BitternError, match=words):
             check(TrainSpec.model_validate({**SPEC, **wrong}))
     check(TrainSpec.model_validate({**SPEC, "recipe": "dpo", "init": "pissa", "loss": "orpo"}))
+
+
+def test_an_adapter_is_kept_or_merged_as_the_table_of_recipes_says(tiny: Path) -> None:
+    from engine.models.load import load_causal
+    from engine.training.methods import BEGAN, adapt
+    from engine.training.recipes import recipe
+    from engine.training.recipes.table import RECIPES
+
+    for name, facts in RECIPES.items():
+        spec = TrainSpec.model_validate({**SPEC, "recipe": name})
+        assert (recipe(name).kind(spec) == "adapter") == facts.adapter, name
+    # Else what is saved would fit a base that nobody has.
+    spec = TrainSpec.model_validate({**SPEC, "recipe": "pretrain", "init": "pissa"})
+    assert getattr(adapt(load_causal(tiny, dtype="float32")[0], spec, "CAUSAL_LM"), BEGAN)
 
 
 @pytest.mark.parametrize(("bits", "kind"), [("4bit", "Linear4bit"), ("8bit", "Linear8bitLt")])

@@ -60,7 +60,7 @@ class Dpo(Sft):
         return lambda rows: pad([*rows, *({"input_ids": row["rejected_ids"], "labels": row["rejected_labels"]} for row in rows)])
 
     def trainer(self, spec: TrainSpec, prepared: Prepared, model: Any, arguments: TrainingArguments) -> Trainer:
-        return PreferenceTrainer(spec=spec, refers=spec.loss != "orpo", **self.parts(prepared, model, arguments))
+        return PreferenceTrainer(spec=spec, **self.parts(prepared, model, arguments))
 
 
 class PreferenceTrainer(ReferenceTrainer):

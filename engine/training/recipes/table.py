@@ -31,6 +31,8 @@ class RecipeFacts:
     """Columns that the dataset must have by these roles."""
     writes: bool = False
     """Whether the model learns to write: its stop token is looked at, and samples can be had."""
+    adapter: bool = False
+    """Whether an adapter is kept as one, beside its base; else it is merged, and what was trained stands on its own."""
 
 
 RECIPES: dict[RecipeName, RecipeFacts] = {
@@ -42,6 +44,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         needs="A preference needs a prompt with a chosen and a rejected answer.",
         defaults={"learning_rate": 1e-4, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
         writes=True,
+        adapter=True,
     ),
     "sft": RecipeFacts(
         where="engine.training.recipes.sft:Sft",
@@ -51,6 +54,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         needs="Training a chat model needs messages, a prompt and a completion, or a text and a label.",
         defaults={"learning_rate": 1e-3, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
         writes=True,
+        adapter=True,
     ),
     "kto": RecipeFacts(
         where="engine.training.recipes.kto:Kto",
@@ -61,6 +65,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         defaults={"learning_rate": 1e-4, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
         roles=("prompt", "completion", "label"),
         writes=True,
+        adapter=True,
     ),
     "pretrain": RecipeFacts(
         where="engine.training.recipes.pretrain:Pretrain",
@@ -71,6 +76,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         defaults={"learning_rate": 5e-4, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
         roles=("text",),
         writes=True,
+        adapter=True,
     ),
     "classify": RecipeFacts(
         where="engine.training.recipes.classify:Classify",
