@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -36,7 +37,12 @@ def test_ctrl_c_ends_a_server_with_its_port_and_its_processes(engine: Engine, ho
     said = (tmp_path / "said.txt").open("wb+")
     words = [sys.executable, "-m", "tui", "--workspace", str(home), "serve", "enc", "--port", str(port)]
     surroundings = {name: value for name, value in os.environ.items() if name != "BITTERN_RUNNER"}
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=surroundings)
+    # A shell starts what it puts into the background with Ctrl+C ignored, and that is handed on; a terminal's is not.
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True, env=surroundings,
+        preexec_fn=hears,  # noqa: PLW1509 -- it takes no lock
+    )  # fmt: skip
     try:
         deadline = time.monotonic() + 90
         while not _healthy(port):

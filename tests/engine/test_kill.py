@@ -84,6 +84,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A workspace with every base and dataset, and a warm server to fork from."""
     from multiprocessing import forkserver
 
+    # One that an earlier test began is bare: each child would load all the libraries anew.
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
     multiprocessing.set_forkserver_preload(["engine.jobs.warm"])
     forkserver.ensure_running()
     root = tmp_path_factory.mktemp("kill")
