@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.commands.lengths import Lengths
-    from engine.commands.training import Train
-    from engine.data.query import Query
-    from engine.data.shown import Shown
-    from engine.data.view import View
+    from engine.commands.training.train import Train
+    from engine.data.looking.query import Query
+    from engine.data.looking.shown import Shown
+    from engine.data.looking.view import View
     from engine.inference.asked import Heads
     from engine.inference.pool import ModelPool
     from engine.search.reader import Reader
@@ -201,25 +201,25 @@ class Engine:
 
     def media(self, dataset: str, split: str, index: int) -> list[Shown]:
         """The pictures and sounds of a row, decoded as far as a screen shows them; any thread but the screen's."""
-        from engine.data.shown import media
+        from engine.data.looking.shown import media
 
         return media(self.workspace.datasets.get(dataset), split, index)
 
     def common_values(self, dataset: str, column: str, count: int) -> list[str]:
         """The ``count`` most frequent values of a column, as text, the most frequent first. Looks at every row."""
-        from engine.data.values import common
+        from engine.data.looking.values import common
 
         return common(self.workspace.datasets.get(dataset), column, count)
 
     def nulls(self, dataset: str) -> dict[str, int]:
         """How many values of each column are empty, over all splits."""
-        from engine.data.stats import nulls
+        from engine.data.looking.stats import nulls
 
         return nulls(self.workspace.datasets.get(dataset))
 
     def matching(self, dataset: str, where: str) -> dict[str, int]:
         """How many rows of each split fit ``where``; a split without any is left out. Looks at every row. Raises ``DataError``."""
-        from engine.data.view import matching
+        from engine.data.looking.view import matching
 
         return matching(self.workspace.datasets.get(dataset), where)
 
@@ -232,13 +232,13 @@ class Engine:
 
         Takes as long as DuckDB needs to look at every row, once. Raises ``DataError``, ``NotFound``, ``Stopped``.
         """
-        from engine.data.view import View
+        from engine.data.looking.view import View
 
         return View(self.workspace.datasets.get(dataset), split, where, sort, cancel)
 
     def query(self, statement: str, limit: int = 100_000, seconds: float = 30) -> Query:
         """A SQL query over the datasets, not run yet: ``run()`` answers, ``stop()`` ends it from another thread."""
-        from engine.data.query import Query
+        from engine.data.looking.query import Query
 
         query = Query(self.workspace.datasets.all(), statement, limit, seconds)
         self._queries.add(query)
@@ -263,13 +263,13 @@ class Engine:
 
     def memory_lines(self, model: str) -> list[tuple[str, str]]:
         """What a model needs in memory, as lines for a list of facts."""
-        from engine.commands.fit import lines_of
+        from engine.commands.models.fit import lines_of
 
         return lines_of(self.workspace, model)
 
     def training_memory(self, line: str) -> str:
         """What a ``train`` line will need in memory, in a sentence; empty where that can't be said."""
-        from engine.commands.fit import line_of
+        from engine.commands.models.fit import line_of
 
         return line_of(self.workspace, cast("Train", from_line(line)))
 

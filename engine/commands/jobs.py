@@ -196,7 +196,7 @@ class Resume(Now):
     def run(self, desk: Desk) -> Result:
         changes = {name: value for name in ("learning_rate", "max_steps") if (value := getattr(self, name)) is not None}
         if changes:
-            from engine.commands.steering import change
+            from engine.commands.training.steering import change
 
             change(desk, self.job, changes)
         record = desk.queue.resume(self.job)

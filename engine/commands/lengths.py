@@ -14,7 +14,7 @@ from engine.models.tokens import Counter, at_once, tokenizer_of
 from engine.training.recipes.table import RECIPES, suits
 
 if TYPE_CHECKING:
-    from engine.commands.training import Train
+    from engine.commands.training.train import Train
     from engine.store.datasets import DatasetRecord
     from engine.store.workspace import Workspace
 

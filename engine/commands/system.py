@@ -29,8 +29,8 @@ class Setup(Now):
     examples = ("setup",)
 
     def run(self, desk: Desk) -> Result:
-        from engine.commands.models import Pull
-        from engine.commands.search import Index
+        from engine.commands.data.search import Index
+        from engine.commands.models.catalogue import Pull
         from engine.models.starter import CHAT, ENCODER
 
         workspace, queue = desk.workspace, desk.queue

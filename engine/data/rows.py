@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.data.stream import Every, Stream
+from engine.data.reading.stream import Every, Stream
 from engine.errors import DataError, NotFound, did_you_mean
 
 if TYPE_CHECKING:

@@ -211,8 +211,8 @@ def _datasets(subject: Subject) -> list[Section]:
 
 def _dataset(workspace: Workspace, name: str, fingerprint: str) -> Section:
     """A dataset as it was at a fingerprint, with the steps that led there."""
-    from engine.data import steps
-    from engine.data.versions import lineage
+    from engine.data.lineage import steps
+    from engine.data.lineage.versions import lineage
 
     record, version = workspace.datasets.find(name), workspace.versions.find(name, fingerprint)
     if record is None or record.fingerprint != fingerprint:

@@ -6,7 +6,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from engine.data.pinned import dataset_of
+from engine.data.lineage.pinned import dataset_of
 from engine.data.rows import load_split
 from engine.devices import set_torch_threads
 from engine.errors import DataError

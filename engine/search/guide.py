@@ -7,7 +7,7 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from engine.data import steps, versions
+from engine.data.lineage import steps, versions
 from engine.paths import replace_folder
 from engine.store.datasets import DatasetRecord
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.data.looking.view import selecting
 from engine.data.sql import ROW, SPLIT, Sql
-from engine.data.view import selecting
 from engine.store.datasets import DatasetRecord
 
 

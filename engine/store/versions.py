@@ -26,7 +26,7 @@ class Moved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VersionRecord:
-    """A dataset as it was at ``record.fingerprint``, made from ``parent`` by ``step`` (JSON; see ``engine.data.steps``).
+    """A dataset as it was at ``record.fingerprint``, made from ``parent`` by ``step`` (JSON; see ``engine.data.lineage.steps``).
 
     ``parent`` is empty for a start. ``visited`` grows each time a version becomes the current one. A version whose
     rows were given back to the disk has a record with an empty folder: its step is still known.

@@ -168,8 +168,8 @@ def _base(record: ModelRecord) -> dict[str, Any]:
 
 def _lineage(workspace: Workspace, dataset: dict[str, Any]) -> list[str]:
     """The steps that made the rows, in words; none where they are not known any more."""
-    from engine.data import steps
-    from engine.data.versions import lineage
+    from engine.data.lineage import steps
+    from engine.data.lineage.versions import lineage
 
     version = workspace.versions.find(dataset["name"], dataset["fingerprint"])
     try:

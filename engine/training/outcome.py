@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from engine.data.pinned import dataset_of
+from engine.data.lineage.pinned import dataset_of
 from engine.paths import replace_folder
 from engine.results import Result, Table
 from engine.store.models import ModelRecord

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.edit import Quiet
-from engine.data import steps, versions
+from engine.commands.data.edit import Quiet
+from engine.data.lineage import steps, versions
 from engine.jobs.context import CancelToken
 from engine.store.datasets import DatasetRecord
 from engine.store.workspace import Workspace

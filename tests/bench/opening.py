@@ -17,7 +17,7 @@ import json, re, sys, time
 name, rows, who, at = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 if who == "bittern":
     import pyarrow  # it is imported when it is first needed; that is not counted
-    from engine.data.view import View
+    from engine.data.looking.view import View
     from engine.store.datasets import DatasetRecord
     from tests.bench.tables import folder
     record = DatasetRecord(name, "made", str(folder(name)), name, {"train": rows}, {}, "table", {}, 0)

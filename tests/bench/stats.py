@@ -64,7 +64,8 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> int:
 def main() -> None:
     from datasets import load_from_disk
 
-    from engine.data import language, stats
+    from engine.data import language
+    from engine.data.looking import stats
     from engine.jobs.context import CancelToken, JobContext
     from engine.store.workspace import Workspace
     from tests.bench.tables import broad, dataset

@@ -17,7 +17,7 @@ import json, re, signal, sys, tempfile
 from pathlib import Path
 from engine.devices import prepare_environment
 prepare_environment()
-from engine.commands.data import Add
+from engine.commands.data.datasets import Add
 from engine.data.rows import window
 from engine.errors import BitternError
 from engine.jobs.context import CancelToken, JobContext

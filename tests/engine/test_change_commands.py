@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.commands.change import amount
+from engine.commands.data.change import amount
 from engine.commands.parse import from_argv, from_line, to_line
-from engine.data import steps, versions
+from engine.data.lineage import steps, versions
 from engine.errors import BitternError, DataError, JobError
 from engine.events import CatalogChanged, Event
 from engine.results import Result

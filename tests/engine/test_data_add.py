@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.data import add as adding
+from engine.data.reading import add as adding
 from engine.data.rows import load_split, window
 from engine.errors import DataError, NotFound
 from tests.fakes.adding import CSV, Bench, every, write

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.commands.data import Add, cell
+from engine.commands.data.datasets import Add, cell
 from engine.errors import NotFound, WordsError
 from tests.fakes.follow import finish
 

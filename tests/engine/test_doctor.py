@@ -179,7 +179,7 @@ def test_a_cancel_in_the_middle_leaves_nothing(bench: Bench, tmp_path: Path, sta
 def test_the_readers_stop_between_pieces(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datasets import load_dataset_builder
 
-    from engine.data.read import prepared
+    from engine.data.reading.read import prepared
     from engine.jobs.context import JobContext
 
     file = write(tmp_path / "c.csv", CSV)
@@ -273,7 +273,7 @@ def test_a_new_version_leaves_the_old_rows_where_they_are(bench: Bench, tmp_path
 
 
 def test_a_job_goes_on_with_the_rows_it_began_with(bench: Bench, tmp_path: Path) -> None:
-    from engine.data.pinned import dataset_of
+    from engine.data.lineage.pinned import dataset_of
     from engine.jobs.context import JobContext
 
     file = write(tmp_path / "k.csv", CSV)

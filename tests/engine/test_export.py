@@ -122,7 +122,7 @@ def test_a_failed_export_leaves_nothing(mixed: Engine, tmp_path: Path) -> None:
 
 
 def test_a_cancelled_export_leaves_nothing(mixed: Engine, tmp_path: Path) -> None:
-    from engine.data.export import export
+    from engine.data.looking.export import export
     from engine.errors import Stopped
     from engine.jobs.context import CancelToken, JobContext
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.data import export
+from engine.data.looking import export
 from engine.errors import DataError
 from tests.engine.test_export import run
 from tests.fakes.adding import Bench, every

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.data import export
+from engine.data.looking import export
 from engine.errors import JobError
 from tests.fakes.follow import finish
 from tests.fakes.tables import put, say

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.data import change as changing
-from engine.data import steps, versions
+from engine.data.lineage import change as changing
+from engine.data.lineage import steps, versions
 from engine.data.rows import load_split, window
 from engine.errors import DataError, Stopped
 from engine.store.datasets import DatasetRecord

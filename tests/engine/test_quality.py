@@ -331,7 +331,7 @@ def test_a_map_by_words_parts_the_themes_and_names_them(themes: Engine) -> None:
     again = say(themes, "atlas themes")
     assert "job" not in again.data and again.data == data and again.opens == "map:themes"
     assert say(themes, "clusters themes").data == data
-    from engine.commands.quality import everywhere, last_map, points_by_split
+    from engine.commands.data.quality import everywhere, last_map, points_by_split
 
     atlas = last_map(themes.workspace, "themes")
     assert (atlas.x.min(), atlas.x.max(), atlas.y.min(), atlas.y.max()) == (0, 1, 0, 1)

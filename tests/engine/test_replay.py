@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.data import steps, versions
+from engine.data.lineage import steps, versions
 from tests.fakes.lineage import Lab, Rows, flat, sixty
 
 if TYPE_CHECKING:

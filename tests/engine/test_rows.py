@@ -111,7 +111,7 @@ def test_reading_rows_imports_nothing_heavy(tmp_path: Path) -> None:
 
     record = saved(tmp_path, Dataset.from_dict({"n": [1, 2]}))
     code = (
-        "import sys; from engine.data import rows, shape, sources; import engine.commands.data; from pathlib import Path;"
+        "import sys; from engine.data import rows, shape, sources; import engine.commands.data.datasets; from pathlib import Path;"
         f"print(rows.open_folder(Path({record.folder!r}) / 'train').window(0, 2));"
         "print([m for m in ('datasets', 'torch', 'pandas', 'transformers') if m in sys.modules])"
     )
@@ -122,7 +122,7 @@ def test_reading_rows_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_a_stream_is_read_by_its_headers_alone(tmp_path: Path) -> None:
     import pyarrow as pa
 
-    from engine.data.stream import Every, Stream
+    from engine.data.reading.stream import Every, Stream
 
     wide = pa.table({f"column {n}": range(n, n + 2500) for n in range(120)})
     for name, options in {"plain": None, "packed": pa.ipc.IpcWriteOptions(compression="zstd")}.items():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from engine.commands.search import shown
+from engine.commands.data.search import shown
 from engine.errors import DataError, ModelError, NotFound, Stopped
 from engine.jobs.context import CancelToken, JobContext
 from engine.search import bert, store, vectors

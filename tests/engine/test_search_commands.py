@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.commands.data.search import Search, shown
 from engine.commands.parse import from_argv, from_line, to_line
-from engine.commands.search import Search, shown
 from engine.errors import DataError, NotFound, WordsError, from_dict
 from engine.search.reader import Hit
 from engine.store.datasets import DatasetRecord

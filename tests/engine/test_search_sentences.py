@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.commands.search import Search
+from engine.commands.data.search import Search
 from engine.engine import Engine
 from engine.search import index as indexing
 from engine.search.reader import POINTED, Reader

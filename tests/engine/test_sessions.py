@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.commands.attached import block
-from engine.commands.speaking import Kept, fit
-from engine.commands.thinking import part
+from engine.commands.talk.attached import block
+from engine.commands.talk.speaking import Kept, fit
+from engine.commands.talk.thinking import part
 from engine.engine import Engine
 from engine.errors import BitternError, ModelError, NotFound
 from engine.inference.thoughts import Thoughts

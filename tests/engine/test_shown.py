@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.data import shown as reader
-from engine.data.shown import Picture, Sound, Unshown
+from engine.data.looking import shown as reader
+from engine.data.looking.shown import Picture, Sound, Unshown
 from engine.errors import NotFound
 from tests.fakes.pictures import png, put_media, wav
 

@@ -180,7 +180,7 @@ def test_what_has_no_evidence_is_asked(bench: Bench, tmp_path: Path, encoding: s
     ],
 )
 def test_whether_the_first_line_names_the_columns(tmp_path: Path, bench: Bench, content: str, header: bool) -> None:
-    from engine.data.csvfile import layout_of
+    from engine.data.reading.csvfile import layout_of
     from engine.jobs.context import JobContext
 
     job = JobContext("1", bench.workspace, bench.events.append, bench.token, resumed=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.commands.parse import from_argv, from_line, to_line
-from engine.data.query import Query
+from engine.data.looking.query import Query
 from engine.errors import DataError, Stopped, WordsError
 from tests.fakes.follow import finish
 from tests.fakes.tables import put, say

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from engine.data import stats
+from engine.data.looking import stats
 from engine.errors import ModelError, NotFound
 from tests.fakes.follow import finish
 from tests.fakes.tables import put, say

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.data import measured, stats
+from engine.data.looking import measured, stats
 from engine.errors import NotFound
 from tests.engine.test_stats import done
 from tests.fakes.tables import put, say

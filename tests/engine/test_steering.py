@@ -83,7 +83,7 @@ def test_a_smaller_batch_keeps_the_rows_of_a_step_exactly() -> None:
 def test_memory_runs_out_at_a_step_and_the_training_goes_on_from_it(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from engine.commands.training import Train
+    from engine.commands.training.train import Train
 
     spec_of = Train.spec
     # Without dropout the losses depend on the rows of a step alone, and not on how many are in memory at once.

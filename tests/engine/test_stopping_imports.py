@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.data import add
+from engine.data.reading import add
 from engine.errors import Stopped
 from engine.events import JobProgress
 from tests.fakes.adding import Bench, write

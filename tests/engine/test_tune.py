@@ -147,7 +147,7 @@ def test_the_fastest_is_measured_remembered_used_and_forgotten(opened: Engine) -
 
 
 def test_a_quantisation_that_loses_too_much_is_refused_with_figures(opened: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.commands.tune.LOSS", 0.5)
+    monkeypatch.setattr("engine.commands.models.tune.LOSS", 0.5)
     job = opened.run(opened.parse("tune tiny --quantisations Q8_0 --rounds 1")).data["job"]
     finish(opened, job, seconds=120)
     assert "Q8_0 was refused: perplexity" in opened.result(job).summary

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.data import view as views
-from engine.data.view import View
+from engine.data.looking import view as views
+from engine.data.looking.view import View
 from engine.errors import DataError, Stopped
 from engine.jobs.context import CancelToken
 from tests.fakes.tables import put, say

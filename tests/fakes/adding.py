@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.commands.data import Add
+from engine.commands.data.datasets import Add
 from engine.data.rows import window
 from engine.errors import BitternError
 from engine.jobs.context import CancelToken, JobContext

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.data import Add
-from engine.commands.versions import bring
-from engine.data import replay, steps, versions
+from engine.commands.data.datasets import Add
+from engine.commands.data.versions import bring
+from engine.data.lineage import replay, steps, versions
 from engine.data.rows import window
 from engine.jobs.context import CancelToken, JobContext
 from engine.store.workspace import Workspace
@@ -14,7 +14,7 @@ from engine.store.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.data.replay import Replayed
+    from engine.data.lineage.replay import Replayed
     from engine.events import Event
     from engine.store.datasets import DatasetRecord
 

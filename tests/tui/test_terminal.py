@@ -21,7 +21,7 @@ def test_a_plain_terminal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_that_draws_is_asked_and_its_widget_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("textual_image")
-    from engine.data.shown import Picture
+    from engine.data.looking.shown import Picture
     from tui.widgets.media import HalfCells, drawn
 
     picture = Picture("image", "a.png", 3, "PNG", (1, 1), (1, 1), b"\xff\0\0")

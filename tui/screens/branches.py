@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Tree
 
-from engine.commands.thinking import spoken
+from engine.commands.talk.thinking import spoken
 from tui.text import one_line
 
 if TYPE_CHECKING:

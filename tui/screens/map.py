@@ -65,7 +65,7 @@ class MapScreen(Screen[None]):
         self.run_worker(self._load(), exit_on_error=False)
 
     async def _load(self) -> None:
-        from engine.commands.quality import is_stale, last_map
+        from engine.commands.data.quality import is_stale, last_map
 
         engine: Any = self._bridge.engine
         try:
@@ -162,7 +162,7 @@ class MapScreen(Screen[None]):
             self.query_one(Plane).focus()
 
     def _ask(self, points: Any) -> None:
-        from engine.commands.quality import points_by_split
+        from engine.commands.data.quality import points_by_split
 
         atlas = self._atlas
         if atlas is None:
@@ -182,7 +182,7 @@ class MapScreen(Screen[None]):
         self.app.push_screen(AskScreen(title, "What to do with them? Nothing is changed before you send a line.", answers), finished)
 
     def _act(self, answer: str, by_split: dict[str, str]) -> None:
-        from engine.commands.quality import everywhere, filter_line
+        from engine.commands.data.quality import everywhere, filter_line
 
         if answer.startswith("open "):
             split = answer.removeprefix("open ")

@@ -115,7 +115,7 @@ class QualityScreen(Screen[None]):
         self.run_worker(self._load(), exit_on_error=False)
 
     async def _load(self) -> None:
-        from engine.commands.quality import is_stale, last_report
+        from engine.commands.data.quality import is_stale, last_report
 
         engine: Any = self._bridge.engine
         try:
@@ -189,7 +189,7 @@ class QualityScreen(Screen[None]):
         self._leave(OpenView(self._report.dataset, split, finding.splits[split]))
 
     def action_filter(self) -> None:
-        from engine.commands.quality import filter_line
+        from engine.commands.data.quality import filter_line
 
         if (finding := self.finding) and self._report and not self._other_rows():
             self._leave(FillBox("/" + filter_line(self._report.dataset, finding.where)))

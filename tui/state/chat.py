@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine import events
-from engine.commands.thinking import part
+from engine.commands.talk.thinking import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.data.pinned import dataset_of
+from engine.data.lineage.pinned import dataset_of
 from engine.errors import DataError
 from engine.models.load import cannot_load, load_tokenizer
 from engine.training.checkpoints import begun

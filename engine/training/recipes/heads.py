@@ -8,7 +8,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.data import marked
-from engine.data.pinned import dataset_of
+from engine.data.lineage.pinned import dataset_of
 from engine.errors import DataError, ModelError
 from engine.models.load import cannot_load
 from engine.training.checkpoints import begun

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from engine.data.pinned import dataset_of
+from engine.data.lineage.pinned import dataset_of
 from engine.data.shape import as_text
 from engine.errors import DataError
 from engine.models.load import load_tokenizer

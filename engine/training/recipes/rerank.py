@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.data import pairs
-from engine.data.pinned import dataset_of
+from engine.data.lineage.pinned import dataset_of
 from engine.errors import DataError
 from engine.models.load import load_tokenizer
 from engine.training.checkpoints import begun

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.data.pinned import dataset_of
+from engine.data.lineage.pinned import dataset_of
 from engine.data.shape import as_messages
 from engine.errors import DataError
 from engine.models.load import load_seq2seq, load_tokenizer

@@ -1,0 +1,1 @@
+"""Commands about datasets: bring, look, change, search, ask."""

@@ -1,0 +1,1 @@
+"""Commands about models: find, fit, bring, load, tune, serve, give away."""

@@ -1,0 +1,1 @@
+"""Commands of a conversation, and what they share."""

@@ -1,0 +1,1 @@
+"""Commands about trainings: before, while they run, after."""

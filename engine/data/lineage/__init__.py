@@ -1,0 +1,1 @@
+"""How a dataset changes: its steps, its versions, and the way back."""

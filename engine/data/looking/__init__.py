@@ -1,0 +1,1 @@
+"""How a dataset is looked at: views, queries, statistics, and rows as a file."""
