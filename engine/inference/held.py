@@ -28,12 +28,14 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a model is to be loaded: ``device``, ``dtype`` (transformers; also int8 and nf4 on a GPU), and ``force`` to
-    load what the estimate says can't fit. Kept in the workspace, so that the next chat loads it the same way."""
+    """How a model is to be loaded: ``device``, ``dtype`` (transformers; also int8 and nf4 on a GPU), ``force`` to load what
+    the estimate says can't fit, and ``memory``, the bytes of its weights that may be in RAM (0: all; the rest stays on the
+    disk). Kept in the workspace, so that the next chat loads it the same way."""
 
     device: Device = "auto"
     dtype: str = "auto"
     force: bool = False
+    memory: int = 0
 
     @classmethod
     def of(cls, workspace: Workspace, name: str) -> Choice:
@@ -108,6 +110,9 @@ def expected(workspace: Workspace, base: ModelRecord, engine: str, choice: Choic
         return None, 0
     if engine == "llamacpp":
         return fit, fit.total
+    if 0 < choice.memory < fit.terms["weights"]:
+        # Nothing is learned from it: what was measured of whole models says little of one that is there in part.
+        return None, fit.total - fit.terms["weights"] + choice.memory
     return fit, correction(workspace, "inference", fit.terms["runtime"]).of(fit)
 
 

@@ -263,7 +263,7 @@ class ModelPool:
         # The same base may be loaded twice, as a GGUF for chat and as torch weights under its adapters.
         key = f"{base.name} (torch)"
         choice = Choice.of(self._workspace, base.name)
-        made = f"{folder} {base.created} {choice.device} {choice.dtype}"
+        made = f"{folder} {base.created} {choice.device} {choice.dtype} {choice.memory}"
         held = self._held.get(key)
         if held and isinstance(held.opened, Host) and held.made == made:
             self._held.move_to_end(key)
@@ -273,6 +273,7 @@ class ModelPool:
         config = {
             "name": base.name, "folder": str(folder), "context": settings.context, "threads": settings.threads, "device": choice.device,
             "dtype": "float32" if settings.precise and choice.dtype == "auto" else choice.dtype,
+            **({"memory": choice.memory} if choice.memory else {}),
         }  # fmt: skip
         inside = not self.hosted or settings.runner == "thread"
         model = "engine.inference.seq2seq_model:Seq2SeqModel" if base.kind == "seq2seq" else "engine.inference.torch_model:TorchModel"
@@ -296,7 +297,8 @@ class ModelPool:
         if need > (free := memory().free) and not choice.force:
             raise ModelError(
                 f"“{base.name}” does not fit: it needs about {need / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free.",
-                f"`fit {base.name}` shows why and what would fit; load {base.name} --force tries all the same.",
+                f"`fit {base.name}` shows why and what would fit; load {base.name} --force tries all the same"
+                f"{'.' if engine == 'llamacpp' else f', and --memory {free / 2 / 1e9:.1f} keeps the rest on the disk, slowly.'}",
             )
         return fit, need
 

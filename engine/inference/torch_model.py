@@ -20,6 +20,7 @@ from engine.jobs.context import CancelToken
 from engine.models.adapter_gguf import template_of
 from engine.models.estimate import loaded_dtype, stored_dtype
 from engine.models.load import attach, checked_device, first_line, load_causal, load_quantised
+from engine.models.offload import load_placed
 from engine.models.sight import folder_sees, load_seeing, without_eyes
 
 if TYPE_CHECKING:
@@ -31,18 +32,21 @@ if TYPE_CHECKING:
 class TorchModel:
     """A base model; adapters are attached when first asked for and switched without loading the base again."""
 
-    def __init__(self, name: str, folder: str, context: int, threads: int, device: str = "auto", dtype: str = "auto") -> None:
+    def __init__(self, name: str, folder: str, context: int, threads: int, device: str = "auto", dtype: str = "auto", memory: int = 0) -> None:
         """``device``: auto, cpu, cuda or mps. ``dtype``: auto (``engine.models.estimate.loaded_dtype``), a torch dtype's name, or int8 and nf4
-        (bitsandbytes, on CUDA alone; untested here). Raises ``ModelError``."""
+        (bitsandbytes, on CUDA alone; untested here). ``memory``: bytes of weights that may be in RAM, the rest stays on the disk; 0: all.
+        Raises ``ModelError``."""
         set_torch_threads(threads)
         self._name = name
-        self._device = checked_device(device)
+        self._device = self._where = checked_device(device)
         self._processor: Any = None
         """Cuts pictures for a model that sees."""
         self._blind = without_eyes(Path(folder)) if folder_sees(Path(folder)) else ""
         chosen = loaded_dtype(dtype, stored_dtype(Path(folder)))
         if chosen in ("int8", "nf4"):
             self._model, self._tokenizer = load_quantised(Path(folder), chosen, self._device)
+        elif memory:
+            self._model, self._tokenizer, self._where = load_placed(Path(folder), chosen, self._device, memory)
         else:
             if folder_sees(Path(folder)):
                 self._model, self._tokenizer, self._processor = load_seeing(Path(folder), chosen)
@@ -67,7 +71,7 @@ class TorchModel:
         """context, device, dtype, whether it is small, and whether it sees."""
         small = sum(parameter.nbytes for parameter in self._model.parameters()) < SMALL
         seeing = self._processor is not None
-        return {"small": small, "context": self._context, "device": self._device, "quantisation": self._dtype, "sees": seeing}
+        return {"small": small, "context": self._context, "device": self._where, "quantisation": self._dtype, "sees": seeing}
 
     def count(self, messages: list[Message], cancel: CancelToken, adapter: str = "") -> int:  # noqa: ARG002
         return len(self._encode(messages, adapter)["input_ids"][0])
@@ -212,6 +216,11 @@ class TorchModel:
     def _activate(self, adapter: str, version: str) -> None:
         from peft import PeftModel
 
+        if adapter and self._where != self._device:
+            raise ModelError(
+                f"{self._name} is on the disk in part, and an adapter needs its base in memory as a whole.",
+                f"load {self._name}, or merge the adapter.",
+            )
         self._active = f"{adapter} {version}".strip()
         if adapter and self._active not in self._adapters:
             label = "default" if not isinstance(self._model, PeftModel) else f"adapter{len(self._adapters)}"

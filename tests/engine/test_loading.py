@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,3 +168,21 @@ def test_a_load_in_a_process_of_its_own_can_be_cancelled(home: Path, tiny: Path)
         assert learnt.model == "tiny" and learnt.measured > 50e6
     finally:
         opened.close(5)
+
+
+def test_a_model_larger_than_its_memory_runs_from_the_disk(house: Engine, tiny: Path, tmp_path: Path) -> None:
+    whole = load(house, "load tiny --dtype float32")
+    said = chat(house, "tiny")
+    data = load(house, "load tiny --dtype float32 --memory 0.0001")
+    assert re.fullmatch(r"cpu, \d+ of \d+ parts on the disk", data["device"]) and data["expected"] < whole["expected"]
+    assert chat(house, "tiny") == said, "the same weights, wherever they lie"
+    house.workspace.models.put(ModelRecord("tuned", "adapter", "made", 1, folder=str(lora(tiny, tmp_path / "tuned")), base="tiny"))
+    with pytest.raises(ModelError, match="needs its base in memory as a whole") as caught:
+        chat(house, "tuned")
+    assert "load tiny" in caught.value.hint
+    with pytest.raises(ModelError, match="has to be in memory as a whole"):
+        house.run(house.parse("load tuned --memory 1"))
+    with pytest.raises(ModelError, match=r"llama\.cpp, which leaves its file"):
+        house.run(house.parse("load small --memory 1"))
+    assert load(house, "load tiny --dtype float32 --memory 1")["device"] == "cpu", "there is room for all of it"
+    assert chat(house, "tiny") == said and chat(house, "tuned")

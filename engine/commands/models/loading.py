@@ -27,7 +27,7 @@ class Load(Work):
 
     The least recently used models are freed where memory is short. `--quantise Q8_0` or `Q4_0` writes a GGUF of a
     LLaMA, Mistral or Qwen2 model once and chats through llama.cpp; `int8` and `nf4` need a CUDA GPU and bitsandbytes
-    (untested here).
+    (untested here). A model larger than memory runs all the same with `--memory`, a layer at a time from the disk.
     """
 
     verb = "load"
@@ -35,7 +35,7 @@ class Load(Work):
     slot = "io"
     where = "thread"
     words = ("model",)
-    examples = ("load smollm2", "load mine --quantise Q8_0", "load mine --engine transformers --dtype float32 --device cpu")
+    examples = ("load smollm2", "load mine --quantise Q8_0", "load mine --engine transformers --dtype float32 --device cpu", "load large --memory 8")
     completes = {"model": "models"}
 
     model: str = Field("", description="A chat model or an adapter (the one in use)")
@@ -43,6 +43,7 @@ class Load(Work):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the weights, through transformers")
     quantise: Quantise = Field("", description="Fewer bits a weight: Q8_0, Q4_0, F16 (GGUF); int8, nf4 (GPU)")
     engine: Literal["", "llamacpp", "transformers"] = Field("", description="What runs it, where it can run on more than one")
+    memory: float = Field(0, ge=0, description="GB of weights that may be in memory, the rest stays on the disk: slow (0: all)")
     force: bool = Field(False, description="Try even where the estimate says that it does not fit")
 
     def title(self) -> str:
@@ -53,9 +54,24 @@ class Load(Work):
         if self.dtype != "auto" and self.quantise:
             raise BitternError("A model has one dtype.", "Give --dtype or --quantise.")
         base = desk.workspace.models.get(record.beneath) if record.beneath else record
-        if self.dtype != "auto" and base.gguf and self.engine != "transformers" and base.facts.get("engine") != "transformers":
+        if base.gguf and self.engine != "transformers" and base.facts.get("engine") != "transformers":
+            if self.dtype != "auto":
+                raise ModelError(
+                    f"“{base.name}” runs through llama.cpp, in the types of its GGUF file.", "Add --engine transformers, or leave --dtype out."
+                )
+            if self.memory:
+                raise ModelError(
+                    f"“{base.name}” runs through llama.cpp, which leaves its file on the disk where memory is short.",
+                    "Leave --memory out and add --force, or add --engine transformers.",
+                )
+        if self.memory and self.quantise:
+            raise BitternError("A quantised model is in memory as a whole.", "Give --memory or --quantise.")
+        if self.memory and base.kind != "chat":
+            raise ModelError(f"“{base.name}” is a {base.kind}: only a chat model runs with a part of it on the disk.", "Leave --memory out.")
+        if self.memory and record.beneath:
             raise ModelError(
-                f"“{base.name}” runs through llama.cpp, in the types of its GGUF file.", "Add --engine transformers, or leave --dtype out."
+                f"“{record.name}” is an adapter: its base has to be in memory as a whole.",
+                f"Join them: merge {record.name}; then load what comes out.",
             )
         return self.model_copy(update={"model": record.name})
 
@@ -66,7 +82,9 @@ class Load(Work):
         pool = pool_of(job.workspace)
         base = self._base(job, pool)
         before = Choice.of(job.workspace, base.name)
-        Choice(self.device, self.quantise if self.quantise in ("int8", "nf4") else self.dtype, self.force).keep(job.workspace, base.name)
+        Choice(self.device, self.quantise if self.quantise in ("int8", "nf4") else self.dtype, self.force, int(self.memory * 1e9)).keep(
+            job.workspace, base.name
+        )
         began = time.monotonic()
         try:
             self._quantise(job, base)
