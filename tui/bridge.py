@@ -83,8 +83,8 @@ class Bridge:
             return
         self.engine = engine
         self._app.post_message(self.Opened())
-        # The first table, curve and filter would otherwise wait for as long as their libraries take to load.
-        for name in ("pyarrow", "textual_plotext", "duckdb"):
+        # The first table and filter would otherwise wait for as long as their libraries take to load.
+        for name in ("pyarrow", "duckdb"):
             importlib.import_module(name)
         # What is loaded by now stays loaded: the collector need not walk it again, which would hold up the screen.
         gc.freeze()

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.widgets import Static
 
 from engine import events
 from engine.errors import JobError
 from engine.jobs.journal import Journal
 from engine.jobs.series import smooth, thinned
+from tests.tui.screens import StillApp
 from tests.tui.test_flows import says, screen, until
 from tui.screens.curves import CurvesScreen
 from tui.state.curves import CurvesView
+from tui.state.plot import plain
+from tui.widgets.plot import PlotView
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +102,41 @@ async def test_two_jobs_on_one_chart(home: Path, size: tuple[int, int]) -> None:
         await until(lambda: shown.view.data["metric"] == "eval_loss")
         await pilot.press("escape")
         await until(lambda: app.screen is app.main)
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24)])
+async def test_a_jobs_own_chart_grows_with_its_points(size: tuple[int, int]) -> None:
+    app = StillApp()
+    async with app.run_test(size=size) as pilot:
+        await app.settle(pilot)
+        await app.feed(pilot, [events.JobQueued(job="7", title="train", verb="train"), events.JobStarted(job="7", seq=1)])
+        await pilot.press("f4", "enter")
+        await app.settle(pilot)
+        chart = app.parts.job.query_one(PlotView)
+        assert not chart.display, "no chart before there is a point"
+        losses: list[events.Event] = [events.JobMetric(job="7", seq=1 + step, step=step, name="loss", value=9.0 - step) for step in range(1, 9)]
+        await app.feed(pilot, [*losses, events.JobMetric(job="7", seq=10, step=8, name="eval_loss", value=0.25)])
+        first = chart.plot
+        assert chart.display and (first.low, first.high) == (1, 8) and "A" in plain(first) and "B" in plain(first) and "0.25┤" in plain(first)
+        head = str(app.parts.job.query_one("#job-head", Static).content)
+        assert "A loss 1" in head and "B eval loss 0.25" in head, "the figures are its legend"
+        await app.feed(pilot, [events.JobLog(job="7", seq=11, text="a word")])
+        assert chart.plot is first, "drawn again only when a point came"
+        await app.feed(pilot, [events.JobMetric(job="7", seq=12, step=20, name="loss", value=float("nan"))])
+        assert chart.plot is first and "nan" not in plain(chart.plot)
+        await app.feed(pilot, [events.JobMetric(job="7", seq=13, step=20, name="loss", value=0.5)])
+        assert chart.plot.high == 20
+
+
+async def test_c_in_a_jobs_detail_opens_its_chart(home: Path) -> None:
+    async with screen(home, (80, 24)) as (app, pilot):
+        one, _ = _jobs(app.engine)
+        await app.read_catalog()
+        await app.show_detail("job", one)
+        await until(lambda: app.parts.job.job_id == one)
+        await pilot.press("c")
+        shown: Any = await until(lambda: app.screen if isinstance(app.screen, CurvesScreen) and app.screen.view.data else None)
+        assert shown.view.jobs == [one]
 
 
 async def test_what_waits_stands_in_the_order_it_will_run_in_and_is_moved_by_keys(home: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine import events
 from tui.state.catalog import count, size
 from tui.state.chat import ChatState, support
-from tui.state.jobs import Curve, JobsState, bar, span
+from tui.state.jobs import Curve, JobsState, bar, chart, shown, span
+from tui.state.plot import plain
 from tui.state.view import ViewState
 
 
@@ -51,6 +54,34 @@ def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:
     thin = curve.thinned(300)
     assert len(thin) <= 301
     assert thin[-1] == (9999, 9999.0)
+
+
+@pytest.mark.parametrize("steps", [601, 602, 899, 1_201, 10_000])
+def test_a_thinned_curve_keeps_its_peaks_in_the_order_of_steps(steps: int) -> None:
+    curve = Curve([(step, 2.0) for step in range(steps)])
+    for step, value in [(steps // 3, 9.0), (steps // 3 + 1, 0.1), (steps - 2, 8.0)]:
+        curve.put(step, value)
+    thin = curve.thinned(600)
+    assert len(thin) <= 600 and thin == sorted(set(thin)), "no step twice"
+    assert {curve.points[0], (steps // 3, 9.0), (steps // 3 + 1, 0.1), (steps - 2, 8.0), curve.points[-1]} <= set(thin)
+
+
+def test_losses_are_drawn_together_with_a_letter_each() -> None:
+    names = ("grad_norm", "eval_loss", "loss", "c_loss_long", "d_loss_longer", "e_loss_longest")
+    curves = {name: Curve([(1, 2.0 + number), (40, 1.0 + number)]) for number, name in enumerate(names)}
+    assert shown(curves) == {"loss": "A", "eval_loss": "B", "c_loss_long": "C", "d_loss_longer": "D"}, "as many as there are inks"
+    assert all(letter in plain(chart(curves, 60, 12)) for letter in "ABCD")
+    assert shown({"grad_norm": curves["grad_norm"]}) == {"grad_norm": "A"} and shown({"grad_norm": Curve([(1, 2.0)])}) == {}
+    assert plain(chart({}, 60, 12)) == ""
+
+
+def test_a_loss_that_ran_away_leaves_its_curve_as_it_was() -> None:
+    jobs = running_job()
+    for seq, value in enumerate((2.0, float("nan"), float("inf"), 1.0), start=2):
+        jobs.apply(events.JobMetric(job="3", seq=seq, step=seq, name="loss", value=value))
+    curves = jobs.jobs["3"].curves
+    assert curves["loss"].points == [(2, 2.0), (5, 1.0)] and "1┤" in plain(chart(curves, 60, 12))
+    assert jobs.jobs["3"].bars("loss")
 
 
 def test_a_journal_rebuilds_what_live_events_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -11,15 +12,16 @@ from textual.widgets import Static
 
 from tui.messages import AskSure, RunLine, ShowDetail
 from tui.state.catalog import size
-from tui.state.jobs import INKS, RESUMABLE, bar, shown, span
+from tui.state.jobs import RESUMABLE, bar, chart, shown, span
+from tui.state.plot import INKS
 from tui.text import clean, one_line
 from tui.widgets.lists import NamedList
+from tui.widgets.plot import PlotView
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from tui.state.jobs import JobsState, JobView
-    from tui.widgets.curves import Curves
 
 COLOURS = {
     "queued": "$text-muted", "running": "$success", "paused": "$warning", "done": "$success", "failed": "$error",
@@ -117,31 +119,28 @@ class JobDetail(Vertical):
         Binding("p", "ask('pause')", "Pause"),
         Binding("r", "ask('resume')", "Resume"),
         Binding("x", "cancel", "Cancel"),
+        Binding("c", "curves", "Chart"),
     ]
 
     def __init__(self) -> None:
         super().__init__(id="job-detail", classes="detail")
         self.job_id = ""
+        self._verb = ""
         self._running = False
-        self._curves: Curves | None = None
+        self._drawn: object = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="job-head", markup=False, classes="facts")
+        yield PlotView(id="curves")
         with VerticalScroll(id="job-log"):
             yield Static(id="job-log-text", markup=False)
 
     async def draw(self, job: JobView) -> None:
         """Show a job as it stands."""
         fresh = job.id != self.job_id
-        self.job_id, self._running = job.id, job.state == "running"
+        self.job_id, self._verb, self._running = job.id, job.verb, job.state == "running"
         self.query_one("#job-head", Static).update(self._head(job))
-        if self._curves is None and job.curves:
-            from tui.widgets.curves import Curves
-
-            self._curves = Curves()
-            await self.mount(self._curves, after="#job-head")
-        if self._curves is not None:
-            self._curves.show(job.curves)
+        self._draw_curves(job)
         log = self.query_one("#job-log", VerticalScroll)
         if fresh:
             log.anchor()
@@ -150,6 +149,15 @@ class JobDetail(Vertical):
         parent = self.parent
         if parent is not None:
             parent.border_title = Content(one_line(f"Job {job.id}  {job.title}", 60))  # type: ignore[attr-defined]
+
+    def _draw_curves(self, job: JobView) -> None:
+        """A chart is drawn again only when a point came."""
+        drawn = job.id, [(name, job.curves[name].heard) for name in shown(job.curves)]
+        if drawn != self._drawn:
+            self._drawn = drawn
+            view = self.query_one(PlotView)
+            view.display = bool(drawn[1])
+            view.show(partial(chart, job.curves), INKS)
 
     def _head(self, job: JobView) -> Content:
         colour = COLOURS.get(job.state, "")
@@ -160,11 +168,12 @@ class JobDetail(Vertical):
         if job.note and job.state == "running":
             parts.append((f"  {one_line(job.note, 70)}", "$text-muted"))
         parts.append("\n")
-        drawn = {name.replace("_", " "): INKS[number % len(INKS)] for number, name in enumerate(shown(job.curves))}
+        drawn = {name.replace("_", " "): (letter, ink) for (name, letter), ink in zip(shown(job.curves).items(), INKS, strict=False)}
         for number, (name, value) in enumerate(job.figures()):
             parts.append("   " if number else "")
-            if name in drawn:  # the figures are the legend of the plot
-                parts.append(("● ", "rgb({},{},{})".format(*drawn[name])))
+            if name in drawn:  # the figures are the legend of the chart
+                letter, ink = drawn[name]
+                parts.append((f"{letter} ", "bold rgb({},{},{})".format(*ink)))
             parts += [(f"{one_line(name, 20)} ", "$text-muted"), (one_line(value, 30), "bold")]
             if name not in drawn and (bars := job.bars(name)):
                 parts.append((f" {bars}", "$secondary"))
@@ -189,3 +198,8 @@ class JobDetail(Vertical):
             )
         else:
             self.action_ask("cancel")
+
+    def action_curves(self) -> None:
+        """This job's figures on a chart of their own, with a cursor; of a sweep its trials."""
+        if self.job_id:
+            self.post_message(RunLine(f"{'trials' if self._verb == 'sweep' else 'curves'} {self.job_id}"))

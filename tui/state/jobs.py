@@ -6,11 +6,12 @@ import math
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from engine import events
 from tui.state.catalog import size
-from tui.state.plot import spark
+from tui.state.plot import LETTERS, Line, Plot, plot, spark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,17 +23,21 @@ RESUMABLE = ("paused", "interrupted", "failed", "cancelled")
 LOG_LINES = 400
 BARS = 10
 """Cells of a curve beside its figure."""
-INKS = ((110, 190, 210), (217, 162, 74), (132, 184, 111), (190, 140, 200))
-"""Colours of the curves of a plot, in their order."""
+DRAWN = 600
+"""Points of a curve that are drawn at most, about four for each column of a wide terminal."""
 
 
 @dataclass(slots=True)
 class Curve:
-    """Values by step, in the order of steps; a step that comes again replaces its value."""
+    """Values by step, in the order of steps; a step that comes again replaces its value. ``heard`` counts what came."""
 
     points: list[tuple[int, float]] = field(default_factory=list)
+    heard: int = 0
 
     def put(self, step: int, value: float) -> None:
+        if not math.isfinite(value):
+            return  # a loss that ran away has no place on a chart; the job's log tells of it
+        self.heard += 1
         if not self.points or step > self.points[-1][0]:
             self.points.append((step, value))
             return
@@ -47,9 +52,16 @@ class Curve:
         return self.points[-1][1]
 
     def thinned(self, most: int) -> list[tuple[int, float]]:
-        """At most about ``most`` points, the last one included: what a plot of that many columns can show."""
-        stride = max(1, -(-len(self.points) // max(1, most)))
-        return self.points if stride == 1 else [*self.points[:-1:stride], self.points[-1]]
+        """At most ``most`` points (4 or more): the first, the last, and of each stretch the lowest and the highest, so that no peak is lost."""
+        points = self.points
+        if len(points) <= most:
+            return points
+        stride = -(-(len(points) - 2) // ((most - 2) // 2))
+        found = [points[0]]
+        for start in range(1, len(points) - 1, stride):
+            stretch = points[start : min(start + stride, len(points) - 1)]
+            found += sorted({min(stretch, key=itemgetter(1)), max(stretch, key=itemgetter(1))})
+        return [*found, points[-1]]
 
 
 @dataclass(slots=True)
@@ -109,7 +121,10 @@ class JobView:
     def bars(self, figure: str) -> str:
         """How one of :meth:`figures` came to be what it is, as a line of bars; nothing for what is no curve."""
         curve = self.curves.get(figure.replace(" ", "_"))
-        return spark([value for _, value in curve.thinned(4 * BARS)], BARS) if curve else ""
+        if curve is None or not curve.points:
+            return ""
+        stride = -(-len(curve.points) // (4 * BARS))
+        return spark([value for _, value in [*curve.points[:-1:stride], curve.points[-1]]], BARS)
 
     def apply(self, event: events.Event) -> bool:
         """Take in an event of this job; returns whether anything changed. Events already seen are passed over."""
@@ -217,10 +232,15 @@ class JobsState:
         return event.job if job.apply(event) else ""
 
 
-def shown(curves: dict[str, Curve]) -> list[str]:
-    """The curves worth drawing together, in the order of their names: losses, else the first that moves."""
-    losses = [name for name, curve in curves.items() if "loss" in name and curve.points]
-    return sorted(losses, key=lambda name: (len(name), name)) or [name for name, curve in curves.items() if len(curve.points) > 1][:1]
+def shown(curves: dict[str, Curve]) -> dict[str, str]:
+    """The curves worth drawing together, each with its letter, shorter names first: losses, else the first that moves."""
+    losses = sorted((name for name, curve in curves.items() if "loss" in name and curve.points), key=lambda name: (len(name), name))
+    return dict(zip(losses or [name for name, curve in curves.items() if len(curve.points) > 1][:1], LETTERS, strict=False))
+
+
+def chart(curves: dict[str, Curve], width: int, height: int) -> Plot:
+    """The curves that are :func:`shown`, drawn into ``width`` by ``height`` cells."""
+    return plot([Line(curves[name].thinned(DRAWN), letter) for name, letter in shown(curves).items()], width, height)
 
 
 def span(seconds: float) -> str:
