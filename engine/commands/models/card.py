@@ -1,80 +1,21 @@
-"""Commands about the Hub: search it, read a card, sign in and out."""
+"""card: what is known of a model or dataset of the Hub before it is brought."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import field_validator, model_validator
-
 from engine.commands.base import Desk, Field, Now
+from engine.commands.models.find import as_data
 from engine.commands.system import human
 from engine.errors import BitternError, HubError
-from engine.hub.find import parameters
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
-    from engine.hub.account import Account
     from engine.hub.choose import Choice
-    from engine.hub.repository import Found, Repository
+    from engine.hub.repository import Repository
 
 FILES_SHOWN = 40
-
-
-class Find(Now):
-    """Search the Hub for models or datasets. Nothing is downloaded; `card` tells more of one, `pull` or `add` brings it."""
-
-    verb = "find"
-    effect = "network"
-    words = ("query",)
-    rest = True
-    examples = ("find smollm2", "find --task text-classification --max-size 200M --sort likes", "find tickets --kind datasets --open")
-
-    query: str = Field("", description="Words in the name")
-    kind: Literal["models", "datasets"] = Field("models", description="What to look for")
-    task: str = Field("", description="Only for this task: text-generation, text-classification, question-answering, …")
-    library: str = Field("", description="Only for this library or format: transformers, gguf, peft, sentence-transformers")
-    licence: str = Field("", description="Only under this licence: apache-2.0, mit, …")
-    min_size: str = Field("", description="Models of at least so many parameters: 1B, 135M")
-    max_size: str = Field("", description="Models of at most so many parameters")
-    gated: bool = Field(False, description="Only those that ask for access first")
-    open: bool = Field(False, description="Only those that anybody may take")
-    sort: Literal["downloads", "likes", "trending", "updated"] = Field("downloads", description="What stands first")
-    limit: int = Field(20, ge=1, le=200, description="How many at most")
-
-    @field_validator("min_size", "max_size")
-    @classmethod
-    def _is_a_size(cls, value: str) -> str:
-        if value:
-            parameters(value)
-        return value
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Find:
-        if self.gated and self.open:
-            raise ValueError("--gated and --open exclude each other")
-        if self.kind == "datasets" and (self.min_size or self.max_size):
-            raise ValueError("--min-size and --max-size count a model's parameters; datasets have none")
-        return self
-
-    def run(self, desk: Desk) -> Result:
-        from engine.hub.find import Wish, find
-
-        wish = Wish(
-            self.query, self.kind, self.task, self.library, self.licence,
-            parameters(self.min_size) if self.min_size else 0, parameters(self.max_size) if self.max_size else 0,
-            True if self.gated else False if self.open else None, self.sort, self.limit,
-        )  # fmt: skip
-        found = find(desk.workspace.settings, wish, desk.cancel)
-        here = {record.source for record in desk.workspace.models.all()} | {
-            record.source.removeprefix("hf:") for record in desk.workspace.datasets.all()
-        }
-        data = {"kind": self.kind, "found": [{**as_data(item), "here": item.id in here} for item in found]}
-        if not found:
-            return Result(f"The Hub has no {self.kind} like that. Try fewer words or filters.", data)
-        noun = self.kind[:-1] if len(found) == 1 else self.kind
-        bring = "pull" if self.kind == "models" else "add"
-        more = " There may be more: --limit." if len(found) == self.limit else ""
-        return Result(f"{len(found)} {noun}.{more} `card ID` tells more of one, `{bring} ID` brings it.", data, _table(found, self.kind))
 
 
 class Card(Now):
@@ -160,73 +101,6 @@ class Card(Now):
         return f"{where}: {human(data['bytes_taken'])} would be taken. Bring it with: pull {self.repository}{flags}.{gated}"
 
 
-class Login(Now):
-    """Sign in at the Hub with an access token, for gated and private models. It is checked, then kept in the Hub's own store.
-
-    On the screen a box asks for it, unseen. In a shell it is read from a prompt, from a pipe (`login < token.txt`) or
-    from HF_TOKEN, never from the line itself.
-    """
-
-    verb = "login"
-    effect = "network"
-    secret = True
-    asking = "Token to login with (it is not shown; empty takes HF_TOKEN): "
-    examples = ("login",)
-
-    def run(self, desk: Desk) -> Result:
-        from engine.hub.account import from_environment, sign_in
-
-        token = desk.secret or from_environment()
-        if not token:
-            raise HubError(
-                "No token was given.", "Make one in your settings at the Hub (Access Tokens, read), then type login and paste it when asked."
-            )
-        account = sign_in(desk.workspace.settings, token, desk.cancel)
-        return _signed(account, "You are signed in as")
-
-
-class Whoami(Now):
-    """Say who is signed in at the Hub, and what the token may do."""
-
-    verb = "whoami"
-    effect = "network"
-    examples = ("whoami",)
-
-    def run(self, desk: Desk) -> Result:
-        from engine.hub.account import who
-
-        account = who(desk.workspace.settings, desk.cancel)
-        if account is None:
-            return Result("Nobody is signed in. Open models need no account; `login` signs in for gated and private ones.", {"name": None})
-        return _signed(account, "You are")
-
-
-class Logout(Now):
-    """Sign out: remove the token from the Hub's store on this machine."""
-
-    verb = "logout"
-    effect = "write"
-    examples = ("logout",)
-
-    def run(self, desk: Desk) -> Result:  # noqa: ARG002
-        from engine.hub.account import sign_out
-
-        still = sign_out()
-        return Result(
-            "The token is removed from this machine's store." + (" HF_TOKEN is set and is still used: unset it too." if still else ""),
-            {"signed_in": still},
-        )
-
-
-def as_data(found: Found) -> dict[str, Any]:
-    """A listed model or dataset as the stable JSON of ``--json``."""
-    return {
-        "id": found.id, "kind": found.kind, "task": found.task, "library": found.library, "licence": found.licence,
-        "parameters": found.parameters or None, "bytes": found.bytes or None, "rows": found.rows, "downloads": found.downloads,
-        "likes": found.likes, "gated": found.gated, "private": found.private, "updated": found.updated,
-    }  # fmt: skip
-
-
 def facts(data: dict[str, Any]) -> list[list[str]]:
     """What is worth knowing of a card's subject, as rows of a name and a value."""
     from engine.hub.find import count_of
@@ -281,37 +155,7 @@ def _fit(found: Repository, choice: Choice, config: dict[str, Any], size: int) -
     return {"need": need, "free": free, "verdict": word, "says": f"{word}: about {human(need)} to load, {human(free)} free"}
 
 
-def _table(found: list[Found], kind: str) -> Table:
-    from engine.hub.find import count_of
-
-    def mark(item: Found) -> str:
-        return "private" if item.private else "gated" if item.gated else ""
-
-    if kind == "datasets":
-        return Table(
-            ["dataset", "task", "rows", "licence", "downloads", "updated", ""],
-            [[item.id, item.task, item.rows, item.licence, f"{item.downloads:,}", item.updated, mark(item)] for item in found],
-        )
-    return Table(
-        ["model", "task", "size", "licence", "downloads", "updated", ""],
-        [
-            [item.id, item.task, count_of(item.parameters) if item.parameters else "", item.licence, f"{item.downloads:,}", item.updated, mark(item)]
-            for item in found
-        ],
-    )
-
-
-def _signed(account: Account, lead: str) -> Result:
-    token = f" with the token “{account.token}”" if account.token else ""
-    role = f" ({account.role})" if account.role else ""
-    groups = f" Organisations: {', '.join(account.organisations)}." if account.organisations else ""
-    data = {"name": account.name, "organisations": list(account.organisations), "token": account.token, "role": account.role, "kept": account.kept}
-    return Result(f"{lead} {account.name}{token}{role}, from {account.kept}.{groups}", data)
-
-
 def _json(text: str) -> dict[str, Any]:
-    import json
-
     try:
         found = json.loads(text)
     except ValueError:
@@ -321,7 +165,5 @@ def _json(text: str) -> dict[str, Any]:
 
 def _plain_data(metadata: dict[str, Any]) -> dict[str, Any]:
     """The card's YAML as JSON can hold it."""
-    import json
-
     plain: dict[str, Any] = json.loads(json.dumps(metadata, default=str))
     return plain
