@@ -11,7 +11,6 @@ from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.content import Content
 from textual.widgets import Footer, TextArea
 
 from engine import events
@@ -25,11 +24,11 @@ from tui.measuring import Measuring
 from tui.palette import Verbs
 from tui.parts import Parts
 from tui.roaming import Roaming
+from tui.showing import Showing
 from tui.state.catalog import CatalogState
-from tui.state.chat import ChatState, Message
+from tui.state.chat import ChatState
 from tui.state.jobs import JobsState
 from tui.talk import Talk
-from tui.text import one_line
 from tui.themes import DARK, LIGHT
 from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.chips import Chips
@@ -40,12 +39,13 @@ if TYPE_CHECKING:
 
     from tui import messages
     from tui.panels.chat import ChatPanel
+    from tui.state.message import Message
     from tui.terminal import Outputs
 
 log = logging.getLogger(__name__)
 
 
-class BitternApp(Conversing, Measuring, Roaming, Asking, Leaving, App[int]):
+class BitternApp(Conversing, Measuring, Roaming, Showing, Asking, Leaving, App[int]):
     """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
 
     TITLE = "Bittern"
@@ -189,64 +189,6 @@ class BitternApp(Conversing, Measuring, Roaming, Asking, Leaving, App[int]):
     def fail(self, error: BitternError) -> None:
         """Show an error in the conversation."""
         self.run_worker(self.draw_chat([self.chat.add("error", error.message, error=error.as_dict())]))
-
-    async def read_catalog(self) -> None:
-        """Look at the lists again."""
-        if self.bridge.engine is None:
-            return
-        engine = self.bridge.engine
-
-        def look() -> tuple[Any, ...]:
-            names = (engine.current(kind) for kind in ("dataset", "model", "session"))
-            return engine.workspace.indexes.find("guide"), engine.jobs(), engine.loaded(), engine.datasets(), engine.model_records(), *names
-
-        guide, jobs, loaded, *records = await self.bridge.call(look)
-        self.catalog.memory = {name: entry["bytes"] for name, entry in loaded.items()}
-        self.catalog.load(*records)
-        self.catalog.guide = guide is not None
-        self.jobs.load(jobs)
-        for job in self.jobs.ordered()[:50]:
-            if not job.loaded and job.state in ("running", "paused", "interrupted"):
-                await self.load_job(job.id)
-        self.parts.datasets.draw(self.catalog)
-        self.parts.dataset.catalog_changed(self.catalog)
-        self.parts.models.draw(self.catalog)
-        await self.draw_jobs(set(self.jobs.jobs))
-        self.draw_mode()
-        self.draw_welcome()
-
-    # -- drawing -----------------------------------------------------------------------------------------------
-
-    async def draw_jobs(self, changed: set[str]) -> None:
-        self.parts.jobs.draw(self.jobs)
-        self.parts.bar.show_jobs(self.jobs)
-        detail = self.parts.job
-        if detail.job_id in changed and self.view.detail == "job":
-            await detail.draw(self.jobs.jobs[detail.job_id])
-
-    async def draw_chat(self, changed: Any) -> None:
-        await self.parts.chat.draw(self.chat, changed)
-        last = self.chat.last_answer
-        self.parts.box.cites = bool(self.chat.offered or (last and last.passages and not last.busy))
-
-    def draw_mode(self) -> None:
-        """The box says what plain text means."""
-        model = self.catalog.model or "no model yet"
-        title = f"ask {self.catalog.dataset or 'guide'} · {model}" if self.chat.mode == "ask" else f"chat · {model}"
-        title += f" · {self.preset}" if self.preset and self.chat.mode == "chat" else ""
-        self.parts.box.border_title = Content(one_line(title, 60))
-        self.parts.box.placeholder = f"{'Ask a question' if self.chat.mode == 'ask' else 'Say something'}, or type / for commands"
-
-    def draw_welcome(self) -> None:
-        panel = self.parts.chat
-        if self.catalog.ready:
-            panel.welcome("Ask about Bittern, or add your own data with /add FILE. For example:", ready=True)
-        elif self.jobs.running() or self.jobs.waiting():
-            panel.welcome("Getting the starter models… you can ask when this is done. Jobs shows how far it is.", ready=False)
-        elif any(model.talks for model in self.catalog.models):
-            panel.welcome("Add your own data with /add FILE and ask it, or type /setup to bring Bittern's guide.", ready=False)
-        else:
-            panel.welcome("There is no model to talk to yet. Type /setup to bring the starter models, or /pull NAME.", ready=False)
 
     # -- the person speaks -------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from textual.app import App
 from textual.widgets import Markdown, Static
 
 from engine import events
-from tui.state.chat import ChatState, Message
+from tui.state.chat import ChatState
+from tui.state.message import Message
 from tui.widgets.entries import Citations
 from tui.widgets.spoken import AnswerEntry
 

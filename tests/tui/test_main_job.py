@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tui.state.chat import Message
+    from tui.state.message import Message
 
 ROWS = [
     ("Where is my card, it has not come yet", "card arrival"),

@@ -26,7 +26,7 @@ from tui.screens.ask import AskScreen
 from tui.screens.edit import EditScreen
 from tui.screens.help import HelpScreen
 from tui.screens.train_form import TrainForm
-from tui.state.chat import Message
+from tui.state.message import Message
 from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.detail import RowView
 from tui.widgets.entries import Citations, ErrorEntry, NoteEntry

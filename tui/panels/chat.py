@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from textual.scrollbar import ScrollBar
     from textual.widget import Widget
 
-    from tui.state.chat import ChatState, Message
+    from tui.state.chat import ChatState
+    from tui.state.message import Message
     from tui.widgets.spoken import AnswerEntry, UserEntry
 
 QUESTIONS = (

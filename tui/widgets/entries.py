@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from textual.app import ComposeResult
 
-    from tui.state.chat import Message
+    from tui.state.message import Message
 
 TABLE_ROWS = 40
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual.geometry import Region
     from textual.strip import Strip
 
-    from tui.state.chat import Message
+    from tui.state.message import Message
 
 
 class Spoken(Widget, can_focus=True):
