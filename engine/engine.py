@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import logging
 import sys
-import threading
 import weakref
-from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from engine.bus import Bus
+from engine.calls import Calls
 from engine.commands.base import Command, Desk, Now, Work
 from engine.commands.complete import complete
 from engine.commands.parse import from_argv, from_line
 from engine.devices import prepare_environment
-from engine.errors import BitternError, Stopped, explain
-from engine.events import CallFinished, CatalogChanged, Event
+from engine.events import CatalogChanged, Event
 from engine.jobs import journal, process
 from engine.jobs.context import CancelToken
 from engine.jobs.queue import JobQueue
+from engine.logfile import log_to
 from engine.paths import default_home
 from engine.results import Result
 from engine.store.workspace import Workspace
@@ -45,10 +41,6 @@ if TYPE_CHECKING:
     from engine.store.runs import RunRecord
     from engine.store.sessions import MessageRecord
 
-log = logging.getLogger(__name__)
-CALL_GRACE = 2.0
-"""Seconds that a Command which is being answered is given to stop at the end."""
-
 LOADER = "engine.commands.registry:restore"
 
 
@@ -61,13 +53,11 @@ class Engine:
         ``WorkspaceError``."""
         prepare_environment()
         self.workspace = Workspace((root or default_home()).expanduser().resolve())
-        self._log_to_file()
+        log_to(self.workspace.paths.logs / "bittern.log")
         self.bus = Bus()
         self.queue = JobQueue(self.workspace, self.bus, LOADER, everything=everything)
         self._warm = warm
-        self._tickets = itertools.count(1)
-        self._calls: dict[str, CancelToken] = {}
-        self._threads: list[threading.Thread] = []
+        self._calls = Calls(self.run, self.bus.publish)
         self._queries: weakref.WeakSet[Query] = weakref.WeakSet()
         if warm and self.workspace.settings.runner == "child":
             process.warm_up(self.workspace.paths.logs / "warm.log")
@@ -118,34 +108,11 @@ class Engine:
 
         The last of them is ``CallFinished``, with the result or the error.
         """
-        ticket = f"call-{next(self._tickets)}"
-        token = self._calls[ticket] = CancelToken()
-
-        def emit(event: Event) -> None:
-            self.bus.publish(replace(event, job=ticket))
-
-        def answer() -> None:
-            try:
-                result = self.run(command, emit, token, secret)
-                emit(CallFinished(verb=command.verb, result=result.as_dict()))
-            except Stopped:
-                emit(CallFinished(verb=command.verb, result=Result("Stopped.").as_dict()))
-            except BaseException as error:
-                if not isinstance(error, BitternError):
-                    log.exception("%s failed", command.verb)
-                emit(CallFinished(verb=command.verb, error=explain(error).as_dict()))
-            finally:
-                del self._calls[ticket]
-
-        thread = threading.Thread(target=answer, name=ticket, daemon=True)
-        self._threads = [*(old for old in self._threads if old.is_alive()), thread]
-        thread.start()
-        return ticket
+        return self._calls.begin(command, secret)
 
     def stop(self, ticket: str) -> None:
         """Stop a dispatched Command; a streamed answer keeps what it has."""
-        if token := self._calls.get(ticket):
-            token.ask("cancel")
+        self._calls.stop(ticket)
 
     def complete(self, line: str) -> list[tuple[str, str]]:
         """What the last word of ``line`` may become, each with a word of help."""
@@ -313,13 +280,9 @@ class Engine:
 
     def close(self, wait: float = 30.0) -> None:
         """Pause what this process runs, each job at a checkpoint, and free everything."""
-        for token in list(self._calls.values()):
-            token.ask("cancel")
         for query in list(self._queries):
             query.stop()
-        # A thread that is still inside a native library when the interpreter ends takes the process down with it.
-        for thread in self._threads:
-            thread.join(CALL_GRACE)
+        self._calls.close()
         self.queue.close(wait)
         for warm in ("reader", "heads"):
             if warm in self.__dict__:
@@ -327,23 +290,3 @@ class Engine:
         if pool := sys.modules.get("engine.inference.pool"):  # a job may have made it
             pool.close_pool(self.workspace)
         self.workspace.close()
-
-    def _log_to_file(self) -> None:
-        # A log that can't be written (a full disk) must not speak on the screen instead.
-        logging.raiseExceptions = False
-        root = logging.getLogger("engine")
-        if not any(isinstance(handler, logging.FileHandler) for handler in root.handlers):
-            handler = LogFile(self.workspace.paths.logs / "bittern.log", encoding="utf-8", delay=True)
-            handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
-            root.addHandler(handler)
-            root.setLevel(logging.INFO)
-            root.propagate = False
-
-
-class LogFile(logging.FileHandler):
-    """A log whose folder is gone, or whose disk is full, is no reason for a worker's thread to end."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # It is opened outside of what logging itself catches.
-        with suppress(OSError):
-            super().emit(record)

@@ -296,7 +296,7 @@ def test_unknown_jobs_and_states_are_refused(houses: Callable[..., House]) -> No
 
 
 def test_a_log_that_can_not_be_opened_ends_no_thread(tmp_path: Path) -> None:
-    from engine.engine import LogFile
+    from engine.logfile import LogFile
 
     handler = LogFile(tmp_path / "gone" / "x.log", delay=True)
     handler.emit(logging.LogRecord("engine", logging.ERROR, __file__, 1, "hello", (), None))
