@@ -132,12 +132,6 @@ class CallFinished(Event):
     error: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HubProbed(Event):
-    reachable: bool
-    endpoint: str
-
-
 TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__subclasses__()}
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from engine.hub.endpoint import Server, key_of
-from engine.inference.calls import Calls, written
+from engine.inference.calls import written
 from engine.inference.constraint import grammar
+from engine.inference.heard import Heard
 from engine.inference.pictures import sent
-from engine.inference.protocol import Facts, Sampling, Usage, decoding_rate
-from engine.inference.stops import Stops
-from engine.inference.thoughts import Thoughts
+from engine.inference.protocol import Facts, Sampling, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,31 +60,20 @@ class Endpoint:
 
     def _pieces(self, ask: Callable[[Server], Iterator[dict[str, Any]]], sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
         usage = self.usage = Usage()
-        stops, calls, thoughts = Stops(sampling.stop), Calls(), Thoughts()
         self.calls = []
-        began = time.monotonic()
-        server = Server(self._facts.name, self._facts.device, self._key)
+        heard, server = Heard(usage, sampling.stop), Server(self._facts.name, self._facts.device, self._key)
         for chunk in _heard(server, ask(server), cancel):
-            for choice in chunk.get("choices") or []:
-                delta = choice.get("delta") or {"content": choice.get("text")}
-                calls.take(delta.get("tool_calls"))
-                if text := stops.take(thoughts.take(delta)):
-                    usage.first_token = usage.first_token or time.monotonic() - began
-                    usage.completion_tokens += 1
-                    usage.rate = decoding_rate(usage.completion_tokens, time.monotonic() - began - usage.first_token)
-                    yield text
-                if choice.get("finish_reason"):
-                    usage.finish = "length" if choice["finish_reason"] == "length" else "stop"
+            yield from heard.take(chunk)
             if told := chunk.get("usage"):
                 usage.prompt_tokens = told.get("prompt_tokens") or 0
                 usage.completion_tokens = told.get("completion_tokens") or usage.completion_tokens
                 usage.cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-            if stops.hit:
+            if heard.stops.hit:
                 usage.finish = "stop"
                 break
-        if rest := stops.rest():
+        if rest := heard.stops.rest():
             yield rest
-        self.calls = calls.found()
+        self.calls = heard.calls()
         usage.finish = "cancel" if cancel.asked else usage.finish or "stop"
 
     def count(self, messages: list[Message]) -> int:

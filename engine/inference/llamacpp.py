@@ -6,20 +6,19 @@ import json
 import queue
 import secrets
 import threading
-import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import cores
 from engine.errors import ModelError
-from engine.inference.calls import Calls, written
+from engine.inference.calls import written
 from engine.inference.constraint import grammar
 from engine.inference.guard import neutralise
+from engine.inference.heard import Heard
 from engine.inference.llama_server import open_server
 from engine.inference.pictures import blind, pictured, sent
-from engine.inference.protocol import SMALL, Facts, Sampling, Usage, decoding_rate
-from engine.inference.thoughts import Thoughts
+from engine.inference.protocol import SMALL, Facts, Sampling, Usage
 from engine.models.gguf_header import read_header
 
 if TYPE_CHECKING:
@@ -152,37 +151,27 @@ class LlamaCpp:
             finally:
                 chunks.put(None)
 
-        began = time.monotonic()
+        heard = Heard(self.usage)
         thread = threading.Thread(target=decode, name="decode", daemon=True)
         thread.start()
         try:
-            yield from self._pieces(chunks, began)
+            yield from self._pieces(chunks, heard)
         finally:
             gone.set()
             thread.join()
         if cancel.asked:
             self.usage.finish = "cancel"
 
-    def _pieces(self, chunks: Chunks, began: float) -> Iterator[str]:
-        usage, calls, thoughts = self.usage, Calls(), Thoughts()
+    def _pieces(self, chunks: Chunks, heard: Heard) -> Iterator[str]:
         while (chunk := chunks.get()) is not None:
             if error := chunk.get("error"):
                 raise _explain(error, self._facts)
-            for choice in chunk.get("choices", []):
-                delta = choice.get("delta") or {"content": choice.get("text")}
-                calls.take(delta.get("tool_calls"))
-                if text := thoughts.take(delta):
-                    usage.first_token = usage.first_token or time.monotonic() - began
-                    usage.completion_tokens += 1
-                    usage.rate = decoding_rate(usage.completion_tokens, time.monotonic() - began - usage.first_token)
-                    yield text
-                if choice.get("finish_reason"):
-                    usage.finish = "length" if choice["finish_reason"] == "length" else "stop"
+            yield from heard.take(chunk)
             if timings := chunk.get("timings"):
-                usage.prompt_tokens = timings["cache_n"] + timings["prompt_n"]
-                usage.cached = timings["cache_n"]
-                usage.completion_tokens = timings["predicted_n"]
-        self.calls = calls.found()
+                self.usage.prompt_tokens = timings["cache_n"] + timings["prompt_n"]
+                self.usage.cached = timings["cache_n"]
+                self.usage.completion_tokens = timings["predicted_n"]
+        self.calls = heard.calls()
 
     def _scales(self, adapter: str) -> list[dict[str, float]]:
         return [{"id": number, "scale": float(name == adapter)} for number, name in enumerate(self.adapters)]
