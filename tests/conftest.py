@@ -19,6 +19,16 @@ prepare_environment()
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
+DEAREST = (
+    "test_training.py", "test_main_job.py", "test_kill.py", "test_full_disk.py", "test_families.py", "test_backends.py", "test_tune_screen.py",
+)  # fmt: skip
+"""Files with tests of a minute or more. They go first: begun last, one of them would be waited for by a single worker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Needs ``--no-loadscope-reorder``, or xdist puts the files with the most tests first, however quick they are."""
+    place = {name: number for number, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(DEAREST)))
 
 
 @pytest.fixture

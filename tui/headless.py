@@ -118,11 +118,15 @@ def follow(engine: Engine, jobs: list[str], heard: queue.SimpleQueue[events.Even
     Ctrl+C pauses what runs here (a checkpoint is written) and leaves the rest queued.
     """
     screen = Progress(options)
+    ahead = ""
     try:
         while any(engine.job(job).state not in OVER for job in jobs):
             try:
                 event = heard.get(timeout=0.2)
             except queue.Empty:
+                if (found := _ahead(engine, jobs)) != ahead:
+                    ahead = found
+                    screen.note(ahead)
                 continue
             if event.job in jobs:
                 screen.tell(event, engine.job(event.job).title)
@@ -143,6 +147,15 @@ def follow(engine: Engine, jobs: list[str], heard: queue.SimpleQueue[events.Even
     finally:
         screen.clear()
     return _conclude(engine, jobs, options)
+
+
+def _ahead(engine: Engine, jobs: list[str]) -> str:
+    """What the first of these waits for, where that is another process of this workspace; empty where it runs."""
+    mine = next((record for job in jobs if (record := engine.job(job)).state not in OVER), None)
+    if mine is None or mine.state != "queued":
+        return ""
+    running = [record for record in engine.jobs() if record.slot == mine.slot and record.state == "running" and record.id not in jobs]
+    return f"{mine.title}: queued as job {mine.id}, behind job {running[0].id} ({running[0].title})." if running else ""
 
 
 def _conclude(engine: Engine, jobs: list[str], options: Options) -> int:

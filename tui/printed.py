@@ -40,8 +40,13 @@ class Progress:
         elif text := say(event):
             if isinstance(event, (events.JobFinished, events.JobFailed)):
                 return
+            self.note(f"{title}: {text}")
+
+    def note(self, text: str) -> None:
+        """A line that stays; nothing for an empty one."""
+        if text and not self._quiet:
             self.clear()
-            print(f"{clean(title)}: {clean(text)}", file=sys.stderr)
+            print(clean(text), file=sys.stderr)
 
     def clear(self) -> None:
         if self._open:

@@ -179,3 +179,24 @@ def test_a_broken_file_offers_a_line_to_try(home: Path, tmp_path: Path) -> None:
     told = json.loads(bittern(home, "--json", "add", str(file)).stdout)
     assert told["repairs"] == [{"label": "leave out the bad row and list it", "line": line}]
     assert bittern(home, *told["repairs"][0]["line"].split()).returncode == 0
+
+
+def test_a_job_that_waits_for_another_process_says_for_what(home: Path, tmp_path: Path) -> None:
+    from engine.store.workspace import Workspace
+
+    (tmp_path / "notes.csv").write_text("text\nthe lamp is on\nthe lamp is off\n", "utf-8")
+    assert bittern(home, "add", str(tmp_path / "notes.csv"), "--test", "0").returncode == 0
+    workspace = Workspace(home)
+    other = workspace.jobs.add("train", {}, "train heron on fish", "compute")
+    assert workspace.jobs.claim("compute", only=other.id)
+    words = [sys.executable, "-m", "tui", "--workspace", str(home), "check", "notes"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "behind" not in said and (line := process.stderr.readline()):
+            said = line
+        assert said == f"check notes: queued as job {int(other.id) + 1}, behind job {other.id} (train heron on fish).\n"
+        workspace.jobs.finish(other.id, "cancelled")
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    workspace.close()
