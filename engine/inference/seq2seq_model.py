@@ -25,7 +25,7 @@ class Seq2SeqModel(TorchModel):
         """``dtype``: a torch dtype's name, or auto for float32, which these models were mostly trained in. Raises ``ModelError``."""
         set_torch_threads(threads)
         self._name, self._blind, self._processor = name, "", None
-        self._device = checked_device(device)
+        self._device = self._where = checked_device(device)
         self._dtype = "float32" if dtype == "auto" else dtype
         self._model, self._tokenizer = load_seq2seq(Path(folder), dtype=self._dtype)
         self._model.to(self._device)

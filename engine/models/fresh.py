@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.models import ModelRecord
 
-Family = Literal["llama", "gpt2", "bloom", "falcon", "bert"]
+Family = Literal["llama", "gpt2", "bloom", "falcon", "bert", "t5"]
 Size = Literal["tiny", "small", "medium"]
 
 SIZES: dict[Size, tuple[int, int, int]] = {"tiny": (4, 128, 512), "small": (8, 256, 1024), "medium": (12, 512, 2048)}
@@ -49,6 +49,17 @@ class Layout:
             return {**common, **sizes, "architectures": ["BloomForCausalLM"]}
         if self.family == "falcon":
             return {**common, **plain, "architectures": ["FalconForCausalLM"]}
+        if self.family == "t5":
+            # The decoder begins with the pad token, as T5's own does.
+            sizes = {
+                "d_model": self.width,
+                "num_layers": self.layers,
+                "num_decoder_layers": self.layers,
+                "num_heads": heads,
+                "n_positions": self.context,
+            }
+            return {**common, **sizes, "d_kv": self.width // heads, "d_ff": 4 * self.width, "feed_forward_proj": "relu",
+                    "decoder_start_token_id": ends.get("pad_token_id"), "architectures": ["T5ForConditionalGeneration"]}  # fmt: skip
         return {**common, **plain, "intermediate_size": 4 * self.width, "architectures": ["BertForMaskedLM"]}
 
     def parameters(self, vocabulary: int) -> int:
@@ -90,7 +101,7 @@ def tokenizer_folder(job: JobContext, tokenizer: ModelRecord) -> Path:
 
 def _write(job: JobContext, source: Path, layout: Layout, seed: int, out: Path) -> int:
     """Write weights, config and tokenizer into ``out``; returns how many weights there are."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, set_seed
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, set_seed
 
     from engine.models.load import load_tokenizer
 
@@ -103,7 +114,8 @@ def _write(job: JobContext, source: Path, layout: Layout, seed: int, out: Path) 
     job.check()
     job.progress(1, 2, "step", "drawing the weights")
     set_seed(seed)
-    made = (AutoModelForMaskedLM if layout.family == "bert" else AutoModelForCausalLM).from_config(AutoConfig.for_model(**values))
+    kind = {"bert": AutoModelForMaskedLM, "t5": AutoModelForSeq2SeqLM}.get(layout.family, AutoModelForCausalLM)
+    made = kind.from_config(AutoConfig.for_model(**values))
     job.check()
     made.save_pretrained(out)
     tokenizer.save_pretrained(out)

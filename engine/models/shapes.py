@@ -239,6 +239,23 @@ def _bert(config: Config) -> Shape:
     return replace(found, embeddings=(vocabulary + places + types) * width + 2 * width, head=head, causal=False)
 
 
+def _t5(config: Config) -> Shape:
+    """T5: a layer here is one of the encoder with one of the decoder, which looks at itself and at what was read."""
+    width, layers, heads = int(config["d_model"]), int(config["num_layers"]), int(config["num_heads"])
+    if int(config.get("num_decoder_layers") or layers) != layers:
+        return _unknown(config)
+    size, inner, vocabulary = int(config["d_kv"]), int(config["d_ff"]), int(config["vocab_size"])
+    attention = ((width, heads * size),) * 3 + ((heads * size, width),)
+    forward = ((width, inner),) * (2 if str(config.get("feed_forward_proj", "relu")).startswith("gated") else 1) + ((inner, width),)
+    # Both sides share the vocabulary; each has a table of relative places and a norm on top.
+    places = 2 * int(config.get("relative_attention_num_buckets") or 32) * heads
+    found = Shape(
+        "t5", layers, width, heads, heads, size, inner, vocabulary, int(config.get("n_positions") or 512), 3 * attention + 2 * forward, 5 * width,
+        embeddings=vocabulary * width + places, head=2 * width,
+    )  # fmt: skip
+    return replace(found, head=found.head + _untied(config, found, True))
+
+
 def _unknown(config: Config) -> Shape:
     width = int(_first(config, "hidden_size", "n_embd", "d_model", "dim"))
     layers = int(_first(config, "num_hidden_layers", "n_layer", "num_layers", "n_layers"))
@@ -259,4 +276,5 @@ FAMILIES: dict[str, Callable[[Config], Shape]] = {
         _llama,
     ),
     "gpt2": _gpt2, "gpt_neox": _gpt_neox, "bloom": _bloom, "falcon": _falcon, "bert": _bert, "roberta": _bert, "distilbert": _bert,
+    "t5": _t5,
 }  # fmt: skip

@@ -26,6 +26,7 @@ SMALL = {"vocab_size": 1003, "hidden_size": 96, "intermediate_size": 200, "num_h
 GPT = {"vocab_size": 1003, "hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
 BERT = {**GPT, "intermediate_size": 300, "num_labels": 5}
 OTHER = {"dim": 96, "n_layers": 3, "n_heads": 4, "hidden_dim": 300, "vocab_size": 1003}
+T5 = {"vocab_size": 1003, "d_model": 96, "d_kv": 16, "d_ff": 200, "num_layers": 3, "num_heads": 4}
 MODELS: list[tuple[str, str, dict[str, Any]]] = [
     ("Llama", "ForCausalLM", SMALL),
     ("Llama", "ForCausalLM", {**SMALL, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True}),
@@ -43,6 +44,8 @@ MODELS: list[tuple[str, str, dict[str, Any]]] = [
     ("Roberta", "ForSequenceClassification", BERT),
     ("DistilBert", "ForSequenceClassification", OTHER),
     ("DistilBert", "Model", OTHER),
+    ("T5", "ForConditionalGeneration", T5),
+    ("T5", "ForConditionalGeneration", {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
 ]
 
 

@@ -80,7 +80,15 @@ def test_a_new_bert_becomes_a_classifier(house: Engine) -> None:
     assert trained["kind"] == "classifier" and trained["eval_loss_after"] < trained["eval_loss_before"]
 
 
-@pytest.mark.parametrize("family", ["gpt2", "bloom", "falcon"])
+def test_a_new_t5_writes_one_text_from_another(house: Engine) -> None:
+    assert done(house, f"new scribe --tokenizer words --like t5 {SMALL}")["kind"] == "seq2seq"
+    trained = done(house, "train scribe --on lines --max-steps 60 --batch-size 8 --learning-rate 0.005 --name written")
+    assert trained["kind"] == "seq2seq" and trained["eval_loss_after"] < 0.7 * trained["eval_loss_before"]
+    said = run(house, 'chat --model written --temperature 0 --max-tokens 8 --session scribe "Say the word heron 1 times (9)"')["answer"]
+    assert said.strip().split()[0] in ("heron", "reed", "pond")
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bloom", "falcon", "t5"])
 def test_the_size_is_counted_before_it_is_made(house: Engine, family: str) -> None:
     made = done(house, f"new {family} --tokenizer words --like {family} {SMALL}")
     words = house.workspace.models.get("words").facts["vocabulary"]

@@ -24,7 +24,7 @@ class New(Work):
 
     With random weights it knows nothing yet: `train NAME --on DATASET` teaches it, every weight of it. With --base the
     layers stay, and each new token begins as the mean of what its text was before: it knows less than it did until it is
-    trained. A tokenizer that was trained with --chat gives it the form of a conversation; bert becomes a classifier.
+    trained. A tokenizer that was trained with --chat gives it the form of a conversation; bert becomes a classifier, t5 writes one text from another.
     """
 
     verb = "new"
