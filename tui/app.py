@@ -26,9 +26,10 @@ from tui.parts import Parts
 from tui.roaming import Roaming
 from tui.showing import Showing
 from tui.state.catalog import CatalogState
-from tui.state.chat import ChatState
+from tui.state.chat import ANSWERS, ChatState
 from tui.state.jobs import JobsState
 from tui.talk import Talk
+from tui.text import clean
 from tui.themes import DARK, LIGHT
 from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.chips import Chips
@@ -62,7 +63,8 @@ class BitternApp(Conversing, Measuring, Roaming, Showing, Asking, Leaving, App[i
         Binding("f6", "mode", "Ask/Chat", priority=True),
         Binding("f7", "sampling", "Sampling", show=False, priority=True),
         Binding("f8", "sessions", "Chats", show=False, priority=True),
-        Binding("slash", "box('/')", "Command", key_display="/"),
+        # Priority: the box has the focus before the next key comes, which a list would take for one of its own.
+        Binding("slash", "box('/')", "Command", key_display="/", priority=True),
         Binding("i", "box('')", "Chat box", show=False),
         Binding("z", "zoom", "Zoom"),
         Binding("escape", "back", "Back", show=False),
@@ -179,7 +181,9 @@ class BitternApp(Conversing, Measuring, Roaming, Showing, Asking, Leaving, App[i
         result = event.result or {}
         if (opens := result.get("opens", "")) and not opens.startswith("job:"):
             self.run_worker(self.open_address(opens))
-        elif opens:
+            return
+        self.show_chat()
+        if opens:
             job = opens.partition(":")[2]
             self.run_worker(self.point_at_job(job))
             if job in self.jobs.jobs and self.jobs.jobs[job].state == "done":
@@ -187,7 +191,9 @@ class BitternApp(Conversing, Measuring, Roaming, Showing, Asking, Leaving, App[i
                 self.run_worker(self.job_answered(job), exit_on_error=False)
 
     def fail(self, error: BitternError) -> None:
-        """Show an error in the conversation."""
+        """Show an error in the conversation; a word in the corner, where that is not seen."""
+        if self.furnished and not self.sees_chat:
+            self.notify(clean(f"{error.message} {error.hint}"), title=error.title, severity="error", markup=False)
         self.run_worker(self.draw_chat([self.chat.add("error", error.message, error=error.as_dict())]))
 
     # -- the person speaks -------------------------------------------------------------------------------------
@@ -200,9 +206,12 @@ class BitternApp(Conversing, Measuring, Roaming, Showing, Asking, Leaving, App[i
     @on(ChatBox.Sent)
     def said(self, event: ChatBox.Sent) -> None:
         self.parts.chat.to_end()
-        if self.view.panel != "chat" and not event.text.startswith("/"):
-            self.view.panel = "chat"
-            self.arrange()
+        words = event.text[1:].split(maxsplit=1) if event.text.startswith("/") else []
+        if not words or words[0] in ANSWERS:
+            self.show_chat()
+            if self.view.panel != "chat":
+                self.view.panel = "chat"
+                self.arrange()
         self.run_worker(self.talk.say(event.text))
 
     @on(TextArea.Changed, "#chatbox")

@@ -136,7 +136,7 @@ def follow(engine: Engine, jobs: list[str], heard: queue.SimpleQueue[events.Even
                 screen.tell(event, engine.job(event.job).title)
     except KeyboardInterrupt:
         screen.clear()
-        print("Stopping at the next step, with a checkpoint …", file=sys.stderr)
+        print("Stopping at the next step; what is done is kept …", file=sys.stderr)
         for job in jobs:
             if engine.job(job).state in ("running", "queued"):
                 engine.workspace.jobs.ask(job, "pause")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from textual.actions import SkipAction
+from textual.widgets import Input, TextArea
+
 from engine.errors import BitternError
 from tui.screens.registry import SCREENS, screen_for
 from tui.state.view import KINDS, LISTS, WIDE, ViewState
@@ -95,6 +98,21 @@ class Roaming(Base):
         else:
             self.main.query_one(f"#{panel}").focus()
 
+    @property
+    def sees_chat(self) -> bool:
+        """Whether the conversation is on the screen."""
+        return self.screen is self.main and "chat" in self.view.visible(self.size.width)
+
+    def show_chat(self) -> None:
+        """What a line was answered with stands in the conversation: that comes to the front where another part hides it."""
+        if self.sees_chat or self.screen is not self.main:
+            return
+        if self.size.width < WIDE:
+            self.action_go("chat")
+        else:
+            self.view.zoom = ""
+            self.arrange()
+
     def on_descendant_focus(self, event: Any) -> None:
         """On a wide screen the panel is where the focus is."""
         part = self.part_of(event.widget)
@@ -119,10 +137,13 @@ class Roaming(Base):
         return super().check_action(action, parameters)
 
     def action_box(self, text: str) -> None:
+        """To the chat box, with the beginning of a line; in a field the key is text."""
+        if isinstance(self.focused, (Input, TextArea)):
+            raise SkipAction
         box = self.parts.box
         if text and not box.text:
             box.put(text)
-        box.focus()
+        self.main.set_focus(box)
 
     def on_fill_box(self, event: messages.FillBox) -> None:
         box = self.parts.box

@@ -85,11 +85,12 @@ class Showing(Base):
 
     def draw_welcome(self) -> None:
         panel = self.parts.chat
+        busy, talks = self.jobs.running() or self.jobs.waiting(), any(model.talks for model in self.catalog.models)
         if self.catalog.ready:
             panel.welcome("Ask about Bittern, or add your own data with /add FILE. For example:", ready=True)
-        elif self.jobs.running() or self.jobs.waiting():
+        elif busy and (not talks or self.catalog.dataset in ("", "guide")):
             panel.welcome("Getting the starter models… you can ask when this is done. Jobs shows how far it is.", ready=False)
-        elif any(model.talks for model in self.catalog.models):
+        elif talks:
             panel.welcome("Add your own data with /add FILE and ask it, or type /setup to bring Bittern's guide.", ready=False)
         else:
             panel.welcome("There is no model to talk to yet. Type /setup to bring the starter models, or /pull NAME.", ready=False)

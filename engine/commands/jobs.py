@@ -62,7 +62,9 @@ class Jobs(Now):
             how_far = percent(last_progress(desk, record.id)) if record.state in ("running", "paused", "interrupted") else ""
             rows.append([record.id, record.state, how_far, record.title, record.summary or record.error.get("message", "")])
         return Result(
-            f"{len(found)} jobs.", {"jobs": [as_data(record) for record in found]}, Table(["job", "state", "done", "title", "result"], rows)
+            f"{len(found)} job{'' if len(found) == 1 else 's'}.",
+            {"jobs": [as_data(record) for record in found]},
+            Table(["job", "state", "done", "title", "result"], rows),
         )
 
 

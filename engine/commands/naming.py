@@ -15,4 +15,4 @@ def slug(text: str) -> str:
 def check_name(kind: str, name: str) -> None:
     """Raises ``BitternError`` for a name that could lead out of its folder or be taken for a flag."""
     if not re.fullmatch(r"[A-Za-z0-9_][\w.\-]*", name, flags=re.ASCII) or len(name) > 100:
-        raise BitternError(f"“{name}” can't be a {kind}'s name.", "Use letters, digits, dots, dashes and underscores: --name NAME.")
+        raise BitternError(f"“{name}” can't be a {kind}'s name.", "Use letters, digits, dots, dashes and underscores.")

@@ -130,9 +130,8 @@ def _read(words: list[Word], line: str) -> Command:
         if first["type"] == "missing":
             view = next(view for view in fields(cls) if view.name == name)
             raise WordsError(f"`{cls.verb}` needs {view.flag}.", f"{view.help}.", line=line, start=len(line), end=len(line) + 1) from None
-        raise WordsError(
-            f"{name.replace('_', '-')}: {_plain(first['msg'])}", f"Usage: {usage(cls)}", line=line, start=place.start, end=place.end
-        ) from None
+        lead = f"{name.strip('_').replace('_', '-')}: " if name else ""
+        raise WordsError(f"{lead}{_plain(first['msg'])}", f"Usage: {usage(cls)}", line=line, start=place.start, end=place.end) from None
 
 
 def _collect(cls: type[Command], words: list[Word], line: str) -> tuple[dict[str, Any], dict[str, Word]]:

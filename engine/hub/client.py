@@ -154,6 +154,10 @@ def explain_hub(error: BaseException, subject: str) -> BitternError:
         return error
     if isinstance(known := explain(error), DiskFull):
         return known
+    if isinstance(error, OSError) and error.filename is not None:
+        return BitternError(
+            f"{subject}: {error.filename} can't be written: {error.strerror}.", "Look whether somebody removed or locks it, then resume the job."
+        )
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if status is not None:
@@ -163,7 +167,12 @@ def explain_hub(error: BaseException, subject: str) -> BitternError:
         return HubError(f"{subject} can't be had: HF_HUB_OFFLINE is set.", "Unset it, or bring a local folder or a GGUF file.")
     if "Timeout" in type(error).__name__:
         return HubError(f"The Hub is too slow: {subject} did not come in time.", "Resume the job, or try again later.")
-    return HubError(f"The connection to the Hub broke off at {subject}: {said}", "Resume the job: it goes on where it was.")
+    if isinstance(error, (LookupError, TypeError, ValueError, AttributeError)):
+        return HubError(
+            f"What answers at {endpoint()} does not speak as the Hub does ({subject}: {type(error).__name__} {said}).",
+            "Check HF_ENDPOINT, and whether a proxy or a sign-in page of the network stands before it.",
+        )
+    return HubError(f"The connection to the Hub broke off at {subject}: {said}", "Try again. A job that is resumed goes on where it was.")
 
 
 def refusal(status: int, headers: Mapping[str, str], subject: str) -> HubError:

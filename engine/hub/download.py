@@ -70,7 +70,7 @@ class Download:
         self._total = sum(file.bytes for file in files)
         self._lock = threading.Lock()
         self._over = False
-        self._queue: list[Remote] = []
+        self._queue: list[list[Remote]] = []
         self._busy = 0
         self._errors: list[BaseException] = []
         self._moved = time.monotonic()
@@ -122,7 +122,10 @@ class Download:
         """Fetch what is missing of these. Raises ``HubError``, ``DiskFull``, ``Stopped``; what has come stays."""
         bound(self._job.workspace.settings)
         (self._base / "blobs").mkdir(parents=True, exist_ok=True)
-        self._queue = sorted((file for file in files if not (self.folder / file.name).is_file()), key=lambda file: file.bytes)
+        same: dict[Path, list[Remote]] = {}
+        for file in sorted((file for file in files if not (self.folder / file.name).is_file()), key=lambda file: file.bytes):
+            same.setdefault(self._blob(file), []).append(file)
+        self._queue = list(same.values())  # files with the same bytes are one blob, fetched once
         self._moved, self._over = time.monotonic(), False
         self._busy = min(AT_ONCE, len(self._queue))
         for number in range(self._busy):
@@ -184,8 +187,9 @@ class Download:
                 with self._lock:
                     if self._over or self._errors or not self._queue:
                         return
-                    file = self._queue.pop()
-                self._fetch(file)
+                    same = self._queue.pop()
+                for file in same:
+                    self._fetch(file)
         except Halted:
             return
         except BaseException as error:
@@ -207,6 +211,8 @@ class Download:
                 self._look()
                 part.replace(blob)
         self._link(blob, self.folder / file.name)
+        with self._lock:
+            self._done[file.name] = file.bytes
 
     def _begin(self, file: Remote, part: Path) -> Digest:
         """The hash of what an earlier attempt has left."""

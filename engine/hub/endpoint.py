@@ -38,7 +38,11 @@ class Server:
             answer = self._session.get(f"{base(self._url)}/models", headers=self._headers, timeout=10)
             answer.raise_for_status()
             found = answer.json().get("data", [])
+        except (ValueError, AttributeError):
+            raise self._stranger() from None
         except Exception as error:
+            if getattr(getattr(error, "response", None), "status_code", 0) == 404:
+                raise self._stranger() from None
             raise self._explain(error, "") from None
         return [model for model in found if isinstance(model, dict) and model.get("id")]
 
@@ -89,6 +93,13 @@ class Server:
     def hang_up(self) -> None:
         """End what is under way, from any thread; the server is of no more use afterwards."""
         self._session.close()
+
+    def _stranger(self) -> ModelError:
+        """Something answers, but not as a server of models does."""
+        return ModelError(
+            f"What answers at {base(self._url)} does not speak OpenAI's protocol: it lists no models.",
+            "Look at the address and the port of the server.",
+        )
 
     def _explain(self, error: Exception, model: str) -> ModelError:
         status = getattr(getattr(error, "response", None), "status_code", 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import cpu_bf16, gpu_memory
-from engine.errors import ModelError
+from engine.errors import ModelError, NotFound
 from engine.models import fit
 from engine.models.gguf_header import read_header
 from engine.models.shapes import from_numbers, shape_of
@@ -47,6 +47,8 @@ class Sized:
 
 def sized(workspace: Workspace, name: str) -> Sized:
     """Raises ``ModelError`` for files that are gone or can't be read, ``NotFound`` for a name that is nothing."""
+    from engine.hub.pull import is_repository
+
     record = workspace.models.find(name)
     if record is not None:
         return of_record(workspace, record)
@@ -56,8 +58,9 @@ def sized(workspace: Workspace, name: str) -> Sized:
     path = Path(name).expanduser()
     if path.exists():
         return of_file(name, path)
-    record = workspace.models.get(name)  # raises, with near matches
-    return of_record(workspace, record)
+    if is_repository(name):
+        raise NotFound(f"There is no model called “{name}” here.", f"Does it fit? `card {name}` tells it of a model of the Hub before it is brought.")
+    return of_record(workspace, workspace.models.get(name))  # raises, with near matches
 
 
 def of_record(workspace: Workspace, record: ModelRecord, *, weights: bool = False) -> Sized:

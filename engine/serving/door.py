@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from engine.errors import ModelError
+from engine.serving.media import addresses
 from engine.serving.upstream import Here
 
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ class Refused(Exception):
 
 
 class Served(NamedTuple):
-    """What stands behind the door. ``name`` is what clients call the model; ``created`` in seconds since the epoch."""
+    """What stands behind the door. ``name`` is what clients call the model; ``created`` in seconds since the epoch;
+    ``sees``: pictures may go along."""
 
     name: str
     upstream: Here | Remote
     token: str
     figures: Figures
     created: int
+    sees: bool = False
 
 
 class Door(ThreadingHTTPServer):
@@ -139,6 +142,11 @@ class Handler(BaseHTTPRequestHandler):
             asked = body.get("model")
             if asked not in (None, "", served.name):
                 raise Refused(404, f"The model {asked!s:.100} is not served here: this is {served.name}.", "model_not_found")
+            for address in addresses(body):
+                if not served.sees:
+                    raise Refused(400, f"{served.name} does not see: leave the picture out.", "no_pictures")
+                if not address.startswith("data:"):
+                    raise Refused(400, f"A picture goes along as data (data:image/png;base64,…), not as {address:.100}.", "invalid_image_url")
             body["model"] = served.upstream.model_id
             if isinstance(served.upstream, Here):
                 self._answer_here(served.upstream, path, body, request)

@@ -42,6 +42,9 @@ class LlamaServer:
         parameters.n_parallel = parallel
         parameters.cont_batching = True
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+        if projector := str(base.facts.get("mmproj", "")):
+            parameters.mmproj.path = projector
+            self.note += ", sees pictures"
         if adapter is not None:
             parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
         try:

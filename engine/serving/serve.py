@@ -73,7 +73,7 @@ def serve(job: JobContext, spec: Spec) -> Result:
     job.progress(0, None, "requests", "loading the model")
     upstream = _start(job, spec)
     with closing(upstream):
-        served = Served(spec.model, upstream, token, figures, int(time.time()))
+        served = Served(spec.model, upstream, token, figures, int(time.time()), _sees(job.workspace, spec))
         door = _open(spec, served, int(before.get("port", 0)) if job.resumed else 0)
         place: dict[str, Any] = {
             "model": spec.model,
@@ -171,6 +171,13 @@ def _start(job: JobContext, spec: Spec) -> Here | Remote:
         started.close()
         raise
     return started
+
+
+def _sees(workspace: Workspace, spec: Spec) -> bool:
+    """Whether what is served sees: with a projector beside a GGUF, or with eyes of its own."""
+    record = workspace.models.get(spec.model)
+    facts = (workspace.models.get(record.base) if record.kind == "adapter" else record).facts
+    return bool(facts.get("mmproj")) if spec.engine == "llama.cpp" else facts.get("sees") == "pictures"
 
 
 def _weights(job: JobContext, record: ModelRecord) -> tuple[Path, Path | None]:

@@ -76,6 +76,15 @@ def test_only_the_right_files_come_and_the_commit_is_recorded(engine: Engine, se
     assert len(hub.downloads("")) == before, "what is here is not fetched again"
 
 
+def test_files_with_the_same_bytes_are_fetched_once_and_all_are_there(engine: Engine, serve: Callable[..., Hub]) -> None:
+    same = dict.fromkeys(("tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"), b'{"same": true}')
+    hub = serve({**MODEL, **same})
+    job, data = pull(engine, "pull org/tiny")
+    assert sum(len(hub.downloads(name)) for name in same) == 1
+    assert {(Path(str(data["folder"])) / name).read_bytes() for name in same} == {b'{"same": true}'}
+    assert bytes_said(engine, job)[-1].done == bytes_said(engine, job)[-1].total
+
+
 def test_a_cut_download_goes_on_at_the_next_byte(engine: Engine, serve: Callable[..., Hub]) -> None:
     hub = serve()
     hub.trouble = Trouble(cut=300_000, cuts=2)

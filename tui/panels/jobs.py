@@ -14,7 +14,7 @@ from tui.messages import AskSure, RunLine, ShowDetail
 from tui.state.catalog import size
 from tui.state.jobs import RESUMABLE, bar, chart, shown, span
 from tui.state.plot import INKS
-from tui.text import clean, one_line
+from tui.text import cells, clean, one_line
 from tui.widgets.lists import NamedList
 from tui.widgets.plot import PlotView
 
@@ -66,12 +66,12 @@ class JobsPanel(NamedList):
         title = one_line(job.title, max(8, width - len(job.id) - 3 - len(state)))
         head = [(f"{job.glyph} ", colour), (f"{job.id} ", "$text-muted"), (title, "" if state else "bold")]
         if job.state == "running":
-            full, rest = bar(job.percent, 12)
             done = size(job.done) if job.unit == "bytes" else f"{job.done:g} {job.unit}"
             tail = f" {job.percent:.0f}%" if job.percent is not None else f" {done}" if job.done else " …"
             if job.unit == "bytes" and job.rate:
                 tail += f" {size(job.rate)}/s"
             left = f" {span(job.eta)} left" if job.eta is not None else ""
+            full, rest = bar(job.percent, max(4, min(12, width - 2 - cells(tail) - cells(left))))
             return Content.assemble(*head, "\n  ", (full, "$success"), (rest, "$text-disabled"), (tail, ""), (left, "$text-muted"))
         return Content.assemble(*head, (state, colour))
 
@@ -93,7 +93,7 @@ class JobsPanel(NamedList):
             return
         line = f"cancel {self.chosen}"
         if self._states.get(self.chosen) == "running":
-            self.post_message(AskSure(f"Cancel job {self.chosen} while it runs? Its last checkpoint is kept.", line, "Cancel the job"))
+            self.post_message(AskSure(f"Cancel job {self.chosen} while it runs? What it has kept so far stays.", line, "Cancel the job"))
         else:
             self.post_message(RunLine(line, quiet=True))
 
@@ -194,7 +194,7 @@ class JobDetail(Vertical):
     def action_cancel(self) -> None:
         if self._running:
             self.post_message(
-                AskSure(f"Cancel job {self.job_id} while it runs? Its last checkpoint is kept.", f"cancel {self.job_id}", "Cancel the job")
+                AskSure(f"Cancel job {self.job_id} while it runs? What it has kept so far stays.", f"cancel {self.job_id}", "Cancel the job")
             )
         else:
             self.action_ask("cancel")

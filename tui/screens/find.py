@@ -214,6 +214,7 @@ class FindScreen(ModalScreen[None]):
 
     def action_turn(self, what: str) -> None:
         self._find.turn(what)
+        self._shown = ""  # the same name may be a model and a dataset
         self._draw_title()
         self._search_soon(0)
 

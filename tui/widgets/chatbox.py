@@ -127,7 +127,7 @@ class ChatBox(TextArea):
             return
         self._completions.hide()
         text = self.text.strip()
-        if not text:
+        if text in ("", "/"):
             return
         if not self._history or self._history[-1] != text:
             self._history.append(text)

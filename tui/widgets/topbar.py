@@ -22,7 +22,8 @@ class TopBar(Static):
     def __init__(self) -> None:
         super().__init__(id="topbar", markup=False)
         self._panel = "chat"
-        self._jobs = Content("")
+        self._jobs = [Content("")]
+        """What to say of the running job, the most telling first: the first that fits is shown."""
 
     def show_panel(self, panel: str) -> None:
         self._panel = panel
@@ -33,17 +34,17 @@ class TopBar(Static):
         if running:
             job = running[0]
             full, rest = bar(job.percent, 10)
-            parts: list[Content | tuple[str, str] | str] = [(one_line(job.title, 24), "$text"), "  ", (full, "$success"), (rest, "$text-disabled")]
-            if job.percent is not None:
-                parts.append((f" {job.percent:.0f}%", "bold"))
-            if job.eta is not None:
-                parts.append((f" {span(job.eta)} left", "$text-muted"))
+            title, line = Content.styled(f"{one_line(job.title, 24)}  ", "$text"), Content.assemble((full, "$success"), (rest, "$text-disabled"))
+            percent = Content.styled(f" {job.percent:.0f}%" if job.percent is not None else "", "bold")
+            left = Content.styled(f" {span(job.eta)} left" if job.eta is not None else "", "$text-muted")
             more = len(running) - 1 + waiting
-            if more:
-                parts.append((f"  +{more}", "$text-muted"))
-            self._jobs = Content.assemble(*parts)
+            others = Content.styled(f"  +{more}" if more else "", "$text-muted")
+            self._jobs = [
+                Content.assemble(title, line, percent, left, others), Content.assemble(line, percent, left, others),
+                Content.assemble(line, percent, others), Content.assemble(percent, others),
+            ]  # fmt: skip
         else:
-            self._jobs = Content.styled(f"{waiting} waiting" if waiting else "idle", "$text-disabled")
+            self._jobs = [Content.styled(f"{waiting} waiting" if waiting else "idle", "$text-disabled")]
         self._draw()
 
     def on_resize(self) -> None:
@@ -57,8 +58,9 @@ class TopBar(Static):
             hint = "" if self.size.width < 110 else f"{key} "
             tabs.append(Content.assemble((f" {hint}{label} ", style)).stylize(f"@click=app.go('{name}')"))
         left = Content.assemble(*tabs)
-        gap = self.size.width - left.cell_length - self._jobs.cell_length - 1
-        if gap < 1:
+        room = self.size.width - left.cell_length - 2
+        jobs = next((shown for shown in self._jobs if shown.cell_length <= room), None)
+        if jobs is None:
             self.update(Content.assemble(left).truncate(max(1, self.size.width)))
             return
-        self.update(Content.assemble(left, " " * gap, self._jobs))
+        self.update(Content.assemble(left, " " * (room - jobs.cell_length + 1), jobs))

@@ -59,9 +59,8 @@ class Find(Now):
             True if self.gated else False if self.open else None, self.sort, self.limit,
         )  # fmt: skip
         found = find(desk.workspace.settings, wish, desk.cancel)
-        here = {record.source for record in desk.workspace.models.all()} | {
-            record.source.removeprefix("hf:") for record in desk.workspace.datasets.all()
-        }
+        records = desk.workspace.models.all() if self.kind == "models" else desk.workspace.datasets.all()
+        here = {record.source.removeprefix("hf:") for record in records}
         data = {"kind": self.kind, "found": [{**as_data(item), "here": item.id in here} for item in found]}
         if not found:
             return Result(f"The Hub has no {self.kind} like that. Try fewer words or filters.", data)
