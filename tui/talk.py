@@ -142,6 +142,8 @@ class Talk:
             # The top of a request: whatever a Command's module raises is told, and the log has the rest.
             if not isinstance(error, BitternError):
                 log.exception("%s could not be read", line)
+            if not quiet:
+                app.show_chat()
             app.fail(explain(error))
             return
         ticket = app.engine.dispatch(command)

@@ -14,10 +14,11 @@ import pytest
 
 from engine.commands.registry import VERBS
 from engine.engine import Engine
-from engine.errors import HubError, Stopped, WordsError
-from engine.hub.client import wait_of
+from engine.errors import HubError, NotFound, Stopped, WordsError
+from engine.hub.client import explain_hub, wait_of
 from engine.hub.find import count_of, parameters
 from engine.hub.repository import plain
+from engine.store.models import ModelRecord
 from tests.fakes.files import gguf_file, safetensors_file
 from tests.fakes.hub import TOKEN, Hub, Trouble, listing
 from tests.fakes.online import go_online
@@ -75,8 +76,9 @@ def test_a_search_asks_with_its_filters_and_tells_what_matters(engine: Engine, s
 
 @pytest.mark.parametrize("line", ["find --max-size twelve", "find --gated --open", "find --kind datasets --max-size 1B", "find --sort colour"])
 def test_wrong_filters_are_told_before_anybody_is_asked(engine: Engine, line: str) -> None:
-    with pytest.raises(WordsError):
+    with pytest.raises(WordsError) as caught:
         engine.parse(line)
+    assert caught.value.message[0] not in ": "
 
 
 def test_a_card_says_what_pull_would_take(engine: Engine, serve: Callable[..., Hub]) -> None:
@@ -121,6 +123,28 @@ def test_refusals_and_slow_answers(home: Path, serve: Callable[..., Hub], monkey
         assert "local folder" in caught.value.hint
     finally:
         engine.close(5)
+
+
+def test_who_is_no_hub_and_what_is_the_disk_s_own_fault_is_not_called_a_broken_connection(engine: Engine, serve: Callable[..., Hub]) -> None:
+    serve().listed = [listing("org/heron", safetensors={"total": 3})]
+    with pytest.raises(HubError, match="does not speak as the Hub does") as caught:
+        engine.run(engine.parse("find heron"))
+    assert "HF_ENDPOINT" in caught.value.hint
+    told = explain_hub(FileNotFoundError(2, "No such file or directory", "/cache/blob.part"), "org/heron")
+    assert "/cache/blob.part can't be written: No such file" in told.message
+
+
+def test_here_means_of_the_same_kind(engine: Engine, serve: Callable[..., Hub]) -> None:
+    serve()
+    engine.workspace.models.put(ModelRecord("heron", "chat", "org/heron", 1))
+    here = {kind: engine.run(engine.parse(f"find heron --kind {kind}")).data["found"][0]["here"] for kind in ("models", "datasets")}
+    assert here == {"models": True, "datasets": False}
+
+
+def test_fit_of_a_model_that_is_not_here_names_the_card(engine: Engine) -> None:
+    with pytest.raises(NotFound) as caught:
+        engine.run(engine.parse("fit org/heron"))
+    assert "`card org/heron`" in caught.value.hint
 
 
 def test_how_long_to_wait() -> None:

@@ -7,6 +7,8 @@ import io
 import json
 import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +65,32 @@ def test_each_failure_says_what_and_what_to_do(house: Engine) -> None:
     assert "hello" in run(house, "chat --model m-echo --session after hello")["answer"], "the session goes on"
     said = [run(house, "chat --model m-refuses --session usual hello")["answer"], run(house, "complete --model m-refuses hello")["text"]]
     assert all("hello" in text for text in said), "our usual top-k, which nobody asked for, is left out"
+
+
+def test_what_is_no_server_of_models_is_told_when_it_is_connected(engine: Engine) -> None:
+    for answer in (b"<html>", b"[1]", None):
+        with stranger(answer) as url, pytest.raises(ModelError, match="does not speak OpenAI's protocol") as caught:
+            run(engine, f"connect far {url}")
+        assert "address" in caught.value.hint
+
+
+@contextmanager
+def stranger(answer: bytes | None) -> Iterator[str]:
+    """A server that answers everything with the same bytes, or knows nothing."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if answer else 404)
+            self.send_header("Content-Length", str(len(answer or b"")))
+            self.end_headers()
+            self.wfile.write(answer or b"")
+
+        def log_message(self, *arguments: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/v1"
+        running.shutdown()
 
 
 def test_a_server_that_dies_in_the_middle_leaves_what_it_said(house: Engine) -> None:
