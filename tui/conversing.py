@@ -73,7 +73,7 @@ class Conversing(Base):
             ids = [record.id for record in history[-HISTORY_SHOWN:]]
             count = min(len(ids), len(chat.shown)) or 1
             if other or (not chat.busy and (chat.astray or ids[-count:] != chat.shown[-count:])):
-                chat.turn(history[-HISTORY_SHOWN:], keep_error=not other)
+                chat.turn(history[-HISTORY_SHOWN:], keep_error=not other, keep_said=not self._session)
                 self._session = session
                 await self.parts.chat.reset(chat)
             self.preset = str(settings.get("preset") or "")

@@ -59,6 +59,29 @@ def test_an_answer_given_again_takes_the_place_of_what_followed() -> None:
     assert [message.text for message in chat.messages] == ["anew", ""]
 
 
+def test_the_answer_that_is_stopped_is_the_one_that_is_written_and_not_one_that_waits() -> None:
+    chat = ChatState()
+    for number in (1, 2):
+        chat.add("user", f"m{number}")
+        chat.begin(f"call-{number}", "chat")
+    assert chat.busy and chat.busy.ticket == "call-1"
+    chat.apply(events.CallFinished(job="call-1", verb="chat", result=answered(2, 1, "one", [2])))
+    assert chat.busy and chat.busy.ticket == "call-2"
+
+
+def test_what_is_said_while_the_workspace_is_opened_stays() -> None:
+    """Its question may have come to the workspace already; it is shown once, and an answer that is whole is the workspace's."""
+    before = [MessageRecord("main", "user", "m0", id=1), MessageRecord("main", "assistant", "m1", id=2)]
+    for history in (before, [*before, MessageRecord("main", "user", "hello", id=3)]):
+        chat = ChatState()
+        chat.add("user", "hello")
+        chat.begin("call-1", "chat")
+        chat.turn(history, keep_error=False, keep_said=True)
+        assert [message.text for message in chat.messages] == ["m0", "m1", "hello", ""] and chat.busy
+        chat.turn(before, keep_error=False)
+        assert [message.text for message in chat.messages] == ["m0", "m1"], "another conversation is only itself"
+
+
 async def test_thoughts_are_folded_while_they_come_and_after() -> None:
     app = StillApp()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -88,8 +88,8 @@ class ChatState:
 
     @property
     def busy(self) -> Message | None:
-        """The answer that is being streamed, if any."""
-        return next((message for message in reversed(self.messages) if message.busy), None)
+        """The answer that is being streamed, if any: the oldest that is not whole, for the others wait for it."""
+        return next((message for message in self.messages if message.busy), None)
 
     @property
     def last_answer(self) -> Message | None:
@@ -154,14 +154,17 @@ class ChatState:
                     found=facts.get("found", True), remarks=facts.get("remarks", ""), context=facts.get("context") or {}, **same, **_of_ask(facts),
                 )  # fmt: skip
 
-    def turn(self, history: Iterable[Any], *, keep_error: bool) -> None:
-        """Show another conversation, or this one as it stands now; the error that was told last may stay below."""
-        error = self.messages[-1] if keep_error and self.messages and self.messages[-1].kind == "error" else None
+    def turn(self, history: Iterable[Any], *, keep_error: bool, keep_said: bool = False) -> None:
+        """Show another conversation, or this one as it stands now; the error that was told last may stay below, and all
+        that was said while the workspace was being opened."""
+        said = [message for message in self.messages if not message.id]
+        stays = said if keep_said else [message for message in self.messages[-1:] if keep_error and message.kind == "error"]
         self.messages.clear()
         self.astray = False
         self.load(history)
-        if error:
-            self.messages.append(error)
+        if stays and self.messages and stays[0].kind == self.messages[-1].kind == "user" and stays[0].text == self.messages[-1].text:
+            self.messages.pop()  # it has come to the workspace meanwhile
+        self.messages += stays
 
     def apply(self, event: events.Event) -> Message | None:
         """Take in an event of a call; returns the message that changed or came."""
