@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tui.state.catalog import CatalogState
     from tui.state.chat import ChatState
     from tui.state.jobs import JobsState
+    from tui.state.message import Message
     from tui.talk import Talk
     from tui.widgets.chatbox import ChatBox
 
@@ -157,7 +158,7 @@ class Roaming(Base):
     async def action_back(self) -> None:
         """One step back: stop an answer that is being read, inside the detail, then out of it, then to the chat box."""
         if (message := self.chat.busy) and self.part_of(self.focused) == "chat":
-            self.engine.stop(message.ticket)
+            self.stop(message)
         elif self.view.detail and self.part_of(self.focused) == "detail":
             if self.view.detail == "dataset" and self.parts.dataset.back():
                 return
@@ -173,11 +174,17 @@ class Roaming(Base):
     def on_chat_box_left(self) -> None:
         """Esc in the box: stop a running answer, else go to the panels."""
         if (message := self.chat.busy) and self.bridge.engine:
-            self.engine.stop(message.ticket)
+            self.stop(message)
         elif self.size.width < WIDE and self.view.panel == "chat":
             self.parts.chat.focus()
         else:
             self.action_go(self.view.panel if self.view.panel in KINDS else "datasets")
+
+    def stop(self, message: Message) -> None:
+        """Ask an answer to stop, and say so: a model that still reads the question stops when it has read it."""
+        self.engine.stop(message.ticket)
+        message.stopping = True
+        self.run_worker(self.draw_chat([message]))
 
     def action_mode(self) -> None:
         self.chat.mode = "chat" if self.chat.mode == "ask" else "ask"

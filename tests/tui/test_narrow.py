@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from textual import events as keys
+from textual.widgets import Static
 
 from engine import events
 from engine.errors import BitternError
@@ -45,6 +46,17 @@ async def test_an_error_behind_another_part_is_told_in_the_corner(home: Path) ->
         await until(lambda: not app.sees_chat)
         app.fail(BitternError("Two.", "Look."))
         await until(lambda: [note.message for note in app._notifications] == ["Two. Look."])
+
+
+async def test_an_answer_that_is_asked_to_stop_says_so_until_it_has_stopped(home: Path) -> None:
+    async with screen(home, NARROW) as (app, pilot):
+        message = app.chat.begin("call-none", "chat")
+        await app.draw_chat([message])
+        status = app.main.query_one("AnswerEntry .status", Static)
+        assert str(status.content) == "thinking…"
+        app.main.query_one(ChatBox).focus()
+        await pilot.press("escape")
+        await until(lambda: str(status.content) == "stopping…")
 
 
 async def test_a_slash_and_what_is_typed_at_once_behind_it_is_a_line(home: Path) -> None:

@@ -17,7 +17,8 @@ class Message:
     ``unsupported`` is how many sentences no row supports; ``quoted``: the words are a row's, not a model's;
     ``result`` is the JSON of a note's Result. ``id`` is its number in the conversation (0: not known yet), ``siblings``
     those of the messages in the same place; ``context`` is how full the model's window is after it; ``attached`` are the
-    names of what went along; ``remarks`` what is to be known of an answer besides its words: the tools that it calls."""
+    names of what went along; ``remarks`` what is to be known of an answer besides its words: the tools that it calls;
+    ``stopping``: it was asked to stop."""
 
     number: int
     kind: Kind
@@ -39,6 +40,7 @@ class Message:
     context: dict[str, Any] = field(default_factory=dict)
     attached: list[str] = field(default_factory=list)
     remarks: str = ""
+    stopping: bool = False
 
     @property
     def place(self) -> str:

@@ -150,7 +150,9 @@ class AnswerEntry(Spoken, Vertical):
                 await self._finish(text)
             return
         if not text:
-            self._status("" if thought else f"reading {len(message.passages)} rows…" if message.passages else "thinking…")
+            self._status(
+                "stopping…" if message.stopping else "" if thought else f"reading {len(message.passages)} rows…" if message.passages else "thinking…"
+            )
             return
         await self._write(text)
 
