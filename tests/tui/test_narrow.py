@@ -50,6 +50,7 @@ async def test_an_error_behind_another_part_is_told_in_the_corner(home: Path) ->
 
 async def test_an_answer_that_is_asked_to_stop_says_so_until_it_has_stopped(home: Path) -> None:
     async with screen(home, NARROW) as (app, pilot):
+        await until(lambda: app._session and not app._turning.locked())
         message = app.chat.begin("call-none", "chat")
         await app.draw_chat([message])
         status = app.main.query_one("AnswerEntry .status", Static)
