@@ -8,7 +8,7 @@ FIGURES = (
     "accuracy", "acc_norm", "chance", "subset_accuracy", "entity_f1", "entity_precision", "entity_recall", "entity_macro_f1", "entity_f1_strict",
     "tag_accuracy", "micro_f1", "macro_f1", "micro_precision", "micro_recall", "macro_precision", "macro_recall", "hamming", "mcc", "auroc",
     "ndcg_10", "mrr_10", "map", "recall_10", "recall_100", "mae", "rmse", "r2", "pearson", "spearman", "ece", "exact_match", "token_f1", "rouge_l",
-    "bleu", "chrf", "wer", "cer", "perplexity", "bits_per_byte", "loss",
+    "meteor", "bleu", "chrf", "wer", "cer", "perplexity", "bits_per_byte", "loss",
 )  # fmt: skip
 """The metrics that are single numbers, in the order in which they are shown."""
 
@@ -20,7 +20,7 @@ HEADLINE = (
 
 NAMES = {
     "macro_f1": "macro F1", "macro_precision": "macro precision", "macro_recall": "macro recall", "mcc": "Matthews' correlation", "auroc": "AUROC",
-    "ece": "calibration error", "exact_match": "exact match", "token_f1": "token F1", "rouge_l": "ROUGE-L", "bleu": "BLEU", "chrf": "chrF",
+    "ece": "calibration error", "exact_match": "exact match", "token_f1": "token F1", "rouge_l": "ROUGE-L", "meteor": "METEOR, no synonyms", "bleu": "BLEU", "chrf": "chrF",
     "wer": "word error rate", "cer": "character error rate", "bits_per_byte": "bits a byte", "acc_norm": "accuracy by length", "chance": "accuracy of guessing",
     "subset_accuracy": "all labels right", "micro_f1": "micro F1", "micro_precision": "micro precision", "micro_recall": "micro recall",
     "hamming": "Hamming loss", "entity_f1": "entity F1", "entity_precision": "entity precision", "entity_recall": "entity recall",

@@ -31,6 +31,16 @@ class Bleu(Measure):
         return {"bleu": float(corpus_bleu(list(predictions), [list(references)]).score)}
 
 
+class Meteor(Measure):
+    about = (
+        "METEOR (Lavie and Agarwal 2007), the mean over rows, 0 to 1, by nltk: words that are the same, or have the same stem."
+        " No synonyms: they would need WordNet."
+    )
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {"meteor": sum(map(meteor, predictions, references)) / len(references)}
+
+
 class WordErrors(Measure):
     about = "Words to insert, delete or replace, by the words of the references (WER), by jiwer."
 
@@ -46,12 +56,12 @@ class CharacterErrors(Measure):
 
 
 def written(predictions: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
-    """Exact match, token F1, ROUGE-L, chrF, BLEU, WER and CER, and ``intervals`` by name."""
-    found = measure([ExactMatch(), TokenF1(), RougeL(), ChrF(), Bleu(), WordErrors(), CharacterErrors()], predictions, references)
+    """Exact match, token F1, ROUGE-L, METEOR, chrF, BLEU, WER and CER, and ``intervals`` by name."""
+    measures = [ExactMatch(), TokenF1(), RougeL(), Meteor(), ChrF(), Bleu(), WordErrors(), CharacterErrors()]
+    found = measure(measures, predictions, references)
     pairs = list(zip(predictions, references, strict=True))
-    intervals: dict[str, Interval] = of_means(
-        {name: [count(*pair) for pair in pairs] for name, count in (("exact_match", exact), ("token_f1", token_f1), ("rouge_l", rouge_l))}
-    )
+    by_row = (("exact_match", exact), ("token_f1", token_f1), ("rouge_l", rouge_l), ("meteor", meteor))
+    intervals: dict[str, Interval] = of_means({name: [count(*pair) for pair in pairs] for name, count in by_row})
     for name, count in (("wer", word_errors), ("cer", character_errors)):
         errors = [count(*pair) for pair in pairs]
         if sum(length for _, length in errors):
@@ -67,6 +77,22 @@ def read(nats: Sequence[float], tokens: Sequence[int], sizes: Sequence[int]) -> 
         found["bits_per_byte"] = math.fsum(nats) / math.log(2) / sum(sizes)
         intervals["bits_per_byte"] = of_ratio(nats, sizes, lambda mean: mean / math.log(2))
     return {**found, "intervals": intervals}
+
+
+def meteor(prediction: str, reference: str) -> float:
+    """METEOR of a row without synonyms, 0 to 1."""
+    from nltk.tokenize import NLTKWordTokenizer
+    from nltk.translate.meteor_score import single_meteor_score
+
+    words = NLTKWordTokenizer().tokenize
+    return float(single_meteor_score(words(reference), words(prediction), wordnet=_NoSynonyms()))
+
+
+class _NoSynonyms:
+    """Stands where nltk asks WordNet, whose data no package carries."""
+
+    def synsets(self, word: str) -> tuple[()]:  # noqa: ARG002
+        return ()
 
 
 def _rate(errors: Sequence[tuple[int, int]]) -> float:

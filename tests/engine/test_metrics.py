@@ -80,10 +80,23 @@ def test_texts_are_measured_as_sacrebleu_and_jiwer_measure_them() -> None:
     assert found["wer"] == pytest.approx(jiwer.wer(MEANT, SAID), abs=1e-9)
     assert found["cer"] == pytest.approx(jiwer.cer(MEANT, SAID), abs=1e-9)
     assert found["exact_match"] == pytest.approx(0.2)
-    assert set(found["intervals"]) == {"exact_match", "token_f1", "rouge_l", "wer", "cer", "bleu", "chrf"}
-    for name in ("exact_match", "token_f1", "rouge_l", "wer", "cer", "bleu", "chrf"):
+    assert set(found["intervals"]) == {"exact_match", "token_f1", "rouge_l", "meteor", "wer", "cer", "bleu", "chrf"}
+    for name in found["intervals"]:
         low, high = found["intervals"][name]
         assert low <= found[name] <= high
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("on the mat sat the cat", 0.5), ("the cat sat on the mat", 0.9977), ("the cat was sat on the mat", 0.9654)]
+)
+def test_meteor_is_that_of_the_published_examples(said: str, expected: float) -> None:
+    """The three of https://en.wikipedia.org/wiki/METEOR, which need no synonyms."""
+    assert texts.meteor(said, "the cat sat on the mat") == pytest.approx(expected, abs=5e-5)
+
+
+def test_meteor_knows_stems_and_no_synonyms() -> None:
+    assert texts.meteor("two dogs", "two dog") == texts.meteor("two dog", "two dog")
+    assert texts.meteor("hound", "dog") == 0.0 == texts.meteor("", "dog") == texts.meteor("dog", "")
 
 
 def test_token_f1_is_squads() -> None:
