@@ -50,22 +50,13 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
     model is a ``PeftModel`` whose adapter is called ``default`` and is frozen. The pad token differs from the stop
     token. Raises ``ModelError``, for a model that sees too (``engine.models.sight`` loads it).
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     from engine.models.sight import refuse_to_train
 
     refuse_to_train(folder)
-    check_folder(folder)
-    tokenizer = load_tokenizer(folder)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or "auto", use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise cannot_load(folder, error) from error
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer))
-    for config in (model.config, model.generation_config):
-        config.pad_token_id = tokenizer.pad_token_id
+    model, tokenizer = _read(AutoModelForCausalLM, folder, dtype=dtype or "auto")
+    _pad(model, tokenizer)
     if adapter is not None:
         model = attach(model, adapter)
     return model.eval(), tokenizer
@@ -73,16 +64,30 @@ def load_causal(folder: Path, adapter: Path | None = None, dtype: str | None = N
 
 def load_seq2seq(folder: Path, dtype: str | None = None) -> tuple[Any, Any]:
     """``(model, tokenizer)`` of an encoder-decoder, as :func:`load_causal`. Raises ``ModelError``."""
-    from safetensors import SafetensorError
     from transformers import AutoModelForSeq2SeqLM
+
+    model, tokenizer = _read(AutoModelForSeq2SeqLM, folder, dtype=dtype or "auto")
+    return model.eval(), tokenizer
+
+
+def _read(kind: Any, folder: Path, **how: Any) -> tuple[Any, Any]:
+    """``(model, tokenizer)`` of a folder, by a class of transformers. Raises ``ModelError``."""
+    from safetensors import SafetensorError
 
     check_folder(folder)
     tokenizer = load_tokenizer(folder)
     try:
-        model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=dtype or "auto", use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, **how), tokenizer
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise cannot_load(folder, error) from error
-    return model.eval(), tokenizer
+
+
+def _pad(model: Any, tokenizer: Any) -> None:
+    """Room for every token of the tokenizer, and its pad token."""
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    for config in (model.config, model.generation_config):
+        config.pad_token_id = tokenizer.pad_token_id
 
 
 def check_quantised(bits: str) -> None:
@@ -103,7 +108,6 @@ def load_to_train(folder: Path, bits: str) -> Any:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     check_quantised(bits)
-    check_folder(folder)
     device = torch_device()
     if device not in ("cpu", "cuda"):
         raise ModelError(f"bitsandbytes trains on a CPU or on CUDA, and this would run on {device}.", "Leave --quantise out.")
@@ -112,18 +116,9 @@ def load_to_train(folder: Path, bits: str) -> Any:
     compute = torch.bfloat16 if bf16_pays() else torch.float32
     four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)
     config = four if bits == "4bit" else BitsAndBytesConfig(load_in_8bit=True)
-    tokenizer = load_tokenizer(folder)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, quantization_config=config, device_map={"": 0 if device == "cuda" else "cpu"}, use_safetensors=True,
-            local_files_only=True,
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise cannot_load(folder, error) from error
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer))
-    for about in (model.config, model.generation_config):
-        about.pad_token_id = tokenizer.pad_token_id
+    where = {"": 0 if device == "cuda" else "cpu"}
+    model, tokenizer = _read(AutoModelForCausalLM, folder, dtype=torch.float32, quantization_config=config, device_map=where)
+    _pad(model, tokenizer)
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
 
@@ -142,16 +137,9 @@ def load_quantised(folder: Path, kind: str, device: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    check_folder(folder)
     four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
     config = four if kind == "nf4" else BitsAndBytesConfig(load_in_8bit=True)
-    tokenizer = load_tokenizer(folder)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, quantization_config=config, device_map={"": 0}, use_safetensors=True, local_files_only=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise cannot_load(folder, error) from error
+    model, tokenizer = _read(AutoModelForCausalLM, folder, quantization_config=config, device_map={"": 0})
     return model.eval(), tokenizer
 
 

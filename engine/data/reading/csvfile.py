@@ -209,20 +209,12 @@ def survey(job: JobContext, path: Path, layout: Layout, rows: int = 0) -> tuple[
 
 def _count(job: JobContext, path: Path, layout: Layout, rows: int) -> Survey:
     found = Survey()
-    for row in walk(job, path, layout):
-        if isinstance(row, Fault):
-            found.found(row)
-            if found.more:
-                break
-        else:
-            found.good += 1
-            for at, value in enumerate(row):
-                if (value[:1] == "0" or len(value) > 18) and len(value) > 1 and value.isdigit():
-                    found.codes.add(at)
-                elif value and at not in found.others and not value.lstrip("-").isdigit():
-                    found.others.add(at)
-            if rows and found.good >= rows:
-                break
+    for row in found.count(walk(job, path, layout), rows):
+        for at, value in enumerate(row):
+            if (value[:1] == "0" or len(value) > 18) and len(value) > 1 and value.isdigit():
+                found.codes.add(at)
+            elif value and at not in found.others and not value.lstrip("-").isdigit():
+                found.others.add(at)
     return found
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from engine.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+T = TypeVar("T")
 MOST = 1000
 """Faults counted in a file before “more than” is said: nobody reads on, and each may cost a second look at many lines."""
 SHOWN = 3
@@ -54,6 +56,19 @@ class Survey:
         self.first = self.first or fault
         self.bad += fault.rows
         self.more = self.bad >= MOST
+
+    def count(self, items: Iterable[Fault | T], rows: int = 0) -> Iterator[T]:
+        """The good ones of ``items``, ``rows`` of them where that is said; those that are bad are counted until nobody reads on."""
+        for item in items:
+            if isinstance(item, Fault):
+                self.found(item)
+                if self.more:
+                    return
+                continue
+            self.good += 1
+            yield item
+            if rows and self.good >= rows:
+                return
 
     def error(self) -> DataError:
         """The first fault as an error, with the number of good rows and the offer to leave the others out."""

@@ -52,15 +52,8 @@ def survey(job: JobContext, path: Path, encoding: str, *, strict: bool = False, 
     """Look at every line, or at the first ``rows`` good ones. ``strict`` (slower) also refuses what Python lets pass and
     other readers do not: a key that stands twice, 1e999. Raises ``Stopped``, ``DataError``."""
     found = Survey()
-    for item in walk(job, path, encoding, strict=strict):
-        if isinstance(item, Fault):
-            found.found(item)
-            if found.more:
-                break
-        else:
-            found.good += 1
-            if rows and found.good >= rows:
-                break
+    for _ in found.count(walk(job, path, encoding, strict=strict), rows):
+        pass
     return found
 
 
