@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from engine.devices import memory
 from engine.errors import ModelError, NotFound
+from engine.inference.engines import engine_of
 from engine.inference.fastest import applied, fastest
 from engine.inference.heads import KINDS as HEADS
 from engine.inference.held import Choice, Held, Locks, expected
@@ -34,25 +35,6 @@ if TYPE_CHECKING:
 ROOM = 4
 """Bases kept loaded at the most; the least recently used one goes first, earlier where memory is short."""
 GIB = 2**30
-
-EngineName = Literal["llamacpp", "transformers", "endpoint"]
-
-
-def engine_of(record: ModelRecord, base: ModelRecord | None = None) -> EngineName:
-    """What runs a model that chats; ``base`` is that of an adapter.
-
-    An engine that was chosen for the model (``facts["engine"]``) goes first where its files are there; then llama.cpp
-    for a GGUF and for the adapters that it can carry (``adapter_gguf.cannot``), and transformers for the rest.
-    """
-    whole = base or record
-    if "endpoint" in (record.kind, whole.kind):
-        return "endpoint"
-    if (record.facts.get("engine") or whole.facts.get("engine")) == "transformers" and whole.folder:
-        return "transformers"
-    if not whole.gguf or (base is not None and cannot(record, base)):
-        return "transformers"
-    return "llamacpp"
-
 
 _pools: WeakKeyDictionary[Workspace, ModelPool] = WeakKeyDictionary()
 _pools_lock = threading.Lock()

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.errors import ModelError
+from engine.inference.engines import engine_of
 from engine.inference.hosted import Hosted, Tuned
 from engine.inference.llamacpp import LlamaCpp
-from engine.inference.pool import ModelPool, engine_of
+from engine.inference.pool import ModelPool
 from engine.inference.protocol import Sampling
 from engine.jobs.context import CancelToken
 from engine.models.adapter_gguf import cannot, convert_adapter
