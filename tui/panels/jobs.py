@@ -19,6 +19,8 @@ from tui.widgets.lists import NamedList
 from tui.widgets.plot import PlotView
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from textual.app import ComposeResult
 
     from tui.state.jobs import JobsState, JobView
@@ -128,6 +130,7 @@ class JobDetail(Vertical):
         self._verb = ""
         self._running = False
         self._drawn: object = None
+        self._job: JobView | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="job-head", markup=False, classes="facts")
@@ -139,6 +142,7 @@ class JobDetail(Vertical):
         """Show a job as it stands."""
         fresh = job.id != self.job_id
         self.job_id, self._verb, self._running = job.id, job.verb, job.state == "running"
+        self._job = job
         self.query_one("#job-head", Static).update(self._head(job))
         self._draw_curves(job)
         log = self.query_one("#job-log", VerticalScroll)
@@ -167,16 +171,7 @@ class JobDetail(Vertical):
             parts += [(full, "$success" if job.state in ("running", "done") else colour), (rest, "$text-disabled"), (f" {job.percent:.0f}%", "bold")]
         if job.note and job.state == "running":
             parts.append((f"  {one_line(job.note, 70)}", "$text-muted"))
-        parts.append("\n")
-        drawn = {name.replace("_", " "): (letter, ink) for (name, letter), ink in zip(shown(job.curves).items(), INKS, strict=False)}
-        for number, (name, value) in enumerate(job.figures()):
-            parts.append("   " if number else "")
-            if name in drawn:  # the figures are the legend of the chart
-                letter, ink = drawn[name]
-                parts.append((f"{letter} ", "bold rgb({},{},{})".format(*ink)))
-            parts += [(f"{one_line(name, 20)} ", "$text-muted"), (one_line(value, 30), "bold")]
-            if name not in drawn and (bars := job.bars(name)):
-                parts.append((f" {bars}", "$secondary"))
+        parts += self._figures(job)
         if job.summary:
             parts += ["\n", (clean(job.summary), "$success")]
         if job.error:
@@ -186,6 +181,28 @@ class JobDetail(Vertical):
         if job.state in RESUMABLE:
             parts += ["\n", ("Press r to go on from its last checkpoint.", "$text-muted")]
         return Content.assemble(*parts)
+
+    def _figures(self, job: JobView) -> Iterator[Content | str]:
+        """The figures in lines that end between two of them: one that is cut from its name is no longer read at a glance."""
+        drawn = {name.replace("_", " "): (letter, ink) for (name, letter), ink in zip(shown(job.curves).items(), INKS, strict=False)}
+        width, used = self.query_one("#job-head").content_size.width or 1000, 0
+        for name, value in job.figures():
+            parts: list[tuple[str, str]] = []
+            if name in drawn:  # the figures are the legend of the chart
+                letter, ink = drawn[name]
+                parts.append((f"{letter} ", "bold rgb({},{},{})".format(*ink)))
+            parts += [(f"{one_line(name, 20)} ", "$text-muted"), (one_line(value, 30), "bold")]
+            if name not in drawn and (bars := job.bars(name)):
+                parts.append((f" {bars}", "$secondary"))
+            figure = Content.assemble(*parts)
+            fits = used and used + 3 + figure.cell_length <= width
+            used = used + 3 + figure.cell_length if fits else figure.cell_length
+            yield "   " if fits else "\n"
+            yield figure
+
+    def on_resize(self) -> None:
+        if self._job is not None:
+            self.query_one("#job-head", Static).update(self._head(self._job))
 
     def action_ask(self, what: str) -> None:
         if self.job_id:
