@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.commands.lengths import Lengths
+    from engine.commands.training.outlook import Outlook
     from engine.commands.training.train import Train
     from engine.data.looking.query import Query
     from engine.data.looking.shown import Shown
@@ -233,6 +234,12 @@ class Engine:
         from engine.commands.models.fit import lines_of
 
         return lines_of(self.workspace, model)
+
+    def training_outlook(self, line: str) -> Outlook:
+        """What a ``train`` line comes to, or why it can't be trained so."""
+        from engine.commands.training.outlook import outlook
+
+        return outlook(self.workspace, cast("Train", from_line(line)))
 
     def training_memory(self, line: str) -> str:
         """What a ``train`` line will need in memory, in a sentence; empty where that can't be said."""

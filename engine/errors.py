@@ -104,9 +104,15 @@ class WorkspaceError(BitternError):
 
 
 class JobError(BitternError):
-    """A job cannot do what was asked of it in its present state, or its process died."""
+    """A job came to no good end, or its process died."""
 
     title = "The job did not finish"
+
+
+class JobRefused(JobError):
+    """A job cannot do what was asked of it, in its present state or at all."""
+
+    title = "That job can't do this"
 
 
 class Stopped(Exception):
@@ -131,7 +137,7 @@ def from_dict(data: dict[str, Any]) -> BitternError:
     """The error that :meth:`BitternError.as_dict` described, for errors that crossed a process boundary."""
     if data.get("error") == "WordsError":
         return WordsError(data["message"], data["hint"], line=data.get("line", ""), start=data.get("start", 0), end=data.get("end", 0))
-    kinds: dict[str, type[BitternError]] = {cls.__name__: cls for cls in BitternError.__subclasses__()}
+    kinds: dict[str, type[BitternError]] = {cls.__name__: cls for cls in (*BitternError.__subclasses__(), *JobError.__subclasses__())}
     kind = kinds.get(str(data.get("error")), BitternError)
     place = {name: data[name] for name in ("line", "start", "end") if name in data}
     repairs = [Repair(str(repair.get("label", "")), str(repair.get("line", ""))) for repair in data.get("repairs", [])]

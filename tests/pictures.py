@@ -1,4 +1,4 @@
-"""Draws the pictures of the guide on the real screen, with real data and real models: ``python -m tests.pictures [data|models]``.
+"""Draws the pictures of the guide on the real screen, with real data and real models: ``python -m tests.pictures [data|models|training]``.
 
 They go to ``docs/pictures``. Needs the starter models (``tests.bench.home`` fetches them) and the public data.
 """
@@ -159,12 +159,94 @@ async def walk_with_models(home: Path) -> None:
     app.engine.close(10)
 
 
+async def walk_a_training(home: Path) -> None:
+    from tui.app import BitternApp
+    from tui.screens.mask import MaskScreen
+    from tui.screens.runs import RunsScreen
+
+    app = BitternApp(home, warm=True, starter=False)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(lambda: app.bridge.engine is not None and app.furnished)
+        camera = Camera(app, pilot)
+        await camera.line(f"/add {DATA / 'sft-gsm8k' / 'test.messages.jsonl'} --name sums", job=True)
+        await camera.line(f"/add {DATA / 'cls-banking77'} --name bank", job=True)
+        await camera.line("/sample bank 600 --as questions", job=True)
+        await app.open_train_form("smollm2", "sums")
+        await camera.settle(3)
+        camera.take("13-form")
+        await camera.keys("f7")
+        await until(lambda: isinstance(app.screen, MaskScreen) and app.screen.found)
+        await camera.settle()
+        await until(lambda: "at most" in str(app.screen_stack[-2].query_one("#memory").content))
+        camera.take("14-mask")
+        await camera.keys("escape")
+        await camera.settle(2)
+        camera.take("13-form")  # by now the tokenizer is out of the GGUF, and the lengths are told
+        await camera.keys("escape")
+        await _learn(camera)
+        await camera.line("/compare gentle brisk")
+        await until(lambda: isinstance(app.screen, RunsScreen) and app.screen.view.compared)
+        await camera.keys("2", "down", wait=2)
+        camera.take("18-compare")
+        await camera.keys("escape")
+        await camera.line(f"/report brisk --to {home / 'report.html'}")
+        _print(home / "report.html", PICTURES / "19-report.png")
+    app.engine.close(10)
+
+
+async def _learn(camera: Camera) -> None:
+    """A training while it runs; three on one chart; a sweep; and what two of them are worth."""
+    from tui.screens.curves import CurvesScreen
+    from tui.screens.trials import TrialsScreen
+
+    app = camera.app
+    await camera.line("/train smollm2 --on sums --rows 240 --max-length 256 --max-steps 30 --eval-steps 6 --eval-rows 8 --samples 1")
+    job = app.engine.jobs()[0].id
+    await camera.keys("f4", "enter")
+    await until(lambda: len(getattr(app.jobs.jobs[job].curves.get("loss"), "points", ())) >= 20, 400)
+    await camera.settle(2)
+    camera.take("15-live")
+    await camera.keys("escape")
+    await camera.line(f"/cancel {job}", job=True)
+    for name, rate in (("gentle", "1e-4"), ("brisk", "5e-4"), ("rash", "3e-3")):
+        await camera.line(f"/train minilm --on questions --learning-rate {rate} --epochs 4 --eval-steps 5 --name {name}", job=True)
+    last = int(app.engine.jobs()[0].id)
+    await camera.line(f"/curves {last} {last - 1} {last - 2} --metric eval_loss")
+    await until(lambda: isinstance(app.screen, CurvesScreen) and app.screen.view.places)
+    await camera.keys("left", "left", "left")
+    camera.take("16-curves")
+    await camera.keys("escape")
+    swept = "learning_rate=5e-5..2e-3 batch_size=16,32 weight_decay=0,0.1"
+    await camera.line(f'/sweep minilm --on questions --preset quick --epochs 3 --over "{swept}" --trials 8', job=True)
+    await camera.line(f"/trials {app.engine.jobs()[0].id}")
+    await until(lambda: isinstance(app.screen, TrialsScreen) and app.screen.view.data)
+    await camera.settle(2)
+    camera.take("17-trials")
+    await camera.keys("escape")
+    for name in ("gentle", "brisk"):
+        await camera.line(f"/evaluate {name} --on questions --rows 0", job=True)
+
+
+def _print(page: Path, picture: Path) -> None:
+    """The head of an HTML page as a picture, where the libraries for it are here (no dependency of ours)."""
+    try:
+        import pymupdf  # type: ignore[import-not-found]
+        import weasyprint  # type: ignore[import-not-found]
+    except ImportError:
+        print(f"{picture} was not drawn: pip install weasyprint pymupdf")
+        return
+    sized = weasyprint.CSS(string="@page { size: 1100px 1300px; margin: 0 }")
+    pages = pymupdf.open("pdf", weasyprint.HTML(page).write_pdf(stylesheets=[sized]))
+    pages[0].get_pixmap(dpi=96).save(picture)
+    print(picture)
+
+
 def main() -> None:
     from engine.store.workspace import Workspace
     from tests.bench.home import bench_home
 
     shared = bench_home("smollm2", "minilm")
-    walks = {"data": walk, "models": walk_with_models}
+    walks = {"data": walk, "models": walk_with_models, "training": walk_a_training}
     for name in sys.argv[1:] or walks:
         home = Path(tempfile.mkdtemp(prefix="bittern-pictures-"))
         try:

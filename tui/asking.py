@@ -10,6 +10,7 @@ from tui.text import clean
 if TYPE_CHECKING:
     from textual.app import App
 
+    from engine.commands.training.outlook import Outlook
     from tui import messages
     from tui.bridge import Bridge
     from tui.parts import Parts
@@ -59,7 +60,11 @@ class Asking(Base):
             told = await self.bridge.call(lambda: (engine.training_memory(line), engine.training_lengths(line)))
             return "\n".join(part for part in told if part)
 
-        self.push_screen(TrainForm(cls, fields(cls), names, given, memory, self.show_mask), finished)
+        async def outlook(line: str) -> Outlook | None:
+            engine = self.bridge.engine
+            return await self.bridge.call(lambda: engine.training_outlook(line)) if engine else None
+
+        self.push_screen(TrainForm(cls, fields(cls), names, given, memory, self.show_mask, outlook), finished)
 
     async def show_mask(self, values: dict[str, Any]) -> None:
         """The tokens of the rows that a form for ``train`` names, once a job has read them."""

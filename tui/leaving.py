@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from engine.errors import BitternError
-
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -64,8 +62,9 @@ class Leaving(Base):
                 from tui.headless import detach
 
                 detach(engine)
-        except (BitternError, OSError):
-            # The jobs table has the truth, and a start of the screen tells it; the way out stays open.
+        except Exception:
+            # Whatever it is (a version that was replaced under the running one, a full disk): the jobs table has the truth, and a
+            # start of the screen tells it; the way out stays open.
             log.exception("the jobs could not be settled")
         self.exit(0)
 

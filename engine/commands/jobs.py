@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from engine import events
 from engine.commands.base import Desk, Field, Now
 from engine.commands.registry import VERBS, command
-from engine.errors import JobError
+from engine.errors import JobRefused
 from engine.jobs import journal
 from engine.results import Result, Table
 
@@ -85,8 +85,9 @@ class Job(Now):
                 metrics[event.name] = event
         progress = last_progress(desk, self.job)
         rows = [["state", record.state], ["started", record.started or "—"], ["finished", record.finished or "—"]]
-        if progress:
-            rows.append(["progress", f"{progress.done:g} of {progress.total or '?'} {progress.unit} {progress.note}".strip()])
+        if progress and record.state != "done":
+            of = f" of {progress.total:g}" if progress.total else ""
+            rows.append(["progress", f"{progress.done:g}{of} {progress.unit} {progress.note}".strip()])
         rows += [[name, f"{metric.value:.4g} (step {metric.step})"] for name, metric in sorted(metrics.items())]
         written = samples(desk, self.job)
         peak = desk.workspace.peaks.find(self.job)
@@ -170,7 +171,9 @@ class Pause(Now):
     def run(self, desk: Desk) -> Result:
         found = desk.workspace.jobs.get(self.job)
         if found.verb in VERBS and not cast("type[Work]", command(found.verb)).pauses:
-            raise JobError(f"Job {found.id} ({found.title}) can't be paused: it has no end to go on to.", f"Stop it with: cancel {found.id}")
+            raise JobRefused(
+                f"Job {found.id} ({found.title}) can't be paused: there would be nothing to go on from.", f"Stop it with: cancel {found.id}"
+            )
         record = desk.workspace.jobs.ask(self.job, "pause")
         desk.queue.poke()
         return Result(

@@ -11,7 +11,7 @@ from engine.data.rows import window
 from engine.data.shape import as_messages, as_text
 from engine.errors import BitternError, DataError
 from engine.models.tokens import Counter, at_once, tokenizer_of
-from engine.training.recipes.table import RECIPES, suits
+from engine.training.recipes.table import RECIPES
 
 if TYPE_CHECKING:
     from engine.commands.training.train import Train
@@ -59,21 +59,19 @@ def cut_of(workspace: Workspace, command: Train, *, make: bool = False) -> str:
     """How long the rows of a training that is being filled in are, and how many of them its longest length cuts, in a line;
     empty where that can't be said. Counted on evenly spaced rows, with a template's tokens estimated."""
     try:
-        base, dataset = workspace.models.get(command.base), workspace.datasets.get(command.on)
-        split = command.split or ("train" if "train" in dataset.splits else next(iter(dataset.splits), ""))
-        recipe = suits(base.kind, dataset.shape) if command.recipe == "auto" else command.recipe
-        spec = command.model_copy(update={"recipe": recipe, "split": split, "name": command.name or "new"}).spec(dataset)
-        found = _counter(workspace, base.name, make=make)
+        dataset = workspace.datasets.get(command.on)
+        spec = command.chosen(workspace).spec(dataset)
+        found = _counter(workspace, spec.base, make=make)
         if found is None:
             return ""
-        sizes = _sizes(_Split(dataset, split), found[0], writes=RECIPES[recipe].writes)
+        sizes = _sizes(_Split(dataset, spec.split), found[0], writes=RECIPES[spec.recipe].writes)
     except (BitternError, ValueError):
         return ""
     if not sizes:
         return ""
     long = sum(size > spec.max_length for size in sizes)
     share = f"{100 * long / len(sizes):.0f} %" if long * 100 >= len(sizes) else "a few"
-    looked = f"all {len(sizes):,}" if len(sizes) == dataset.splits[split] else f"{len(sizes):,} looked at"
+    looked = f"all {len(sizes):,}" if len(sizes) == dataset.splits[spec.split] else f"{len(sizes):,} looked at"
     cut = f"about {share} of them are longer than {spec.max_length} and would be cut" if long else f"none is longer than {spec.max_length}"
     return f"Rows: about {median(sizes):,.0f} tokens, {max(sizes):,} at most ({looked}); {cut}."
 

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Loss": {"loss": "training loss", "eval_loss": "held-out loss"}, "Learning rate": {"learning_rate": "learning rate"},
-    "Held-out accuracy": {"eval_accuracy": "held-out accuracy"},
+    "Held-out margin": {"eval_margin": "how much more the chosen answers are preferred than before"},
+    "Held-out accuracy": {"eval_accuracy": "held-out accuracy", "eval_tag_accuracy": "right tags", "eval_subset_accuracy": "rows all right"},
     "Held-out F1": {"eval_entity_f1": "entity F1", "eval_micro_f1": "micro F1"},
-    "Held-out rank correlation": {"eval_spearman": "Spearman's correlation"}, "Gradient norm": {"grad_norm": "gradient norm"},
+    "Held-out rank correlation": {"eval_spearman": "Spearman's correlation"}, "Held-out mean error": {"eval_mae": "mean error"},
+    "Gradient norm": {"grad_norm": "gradient norm"},
     "Memory in GiB": {"memory_GiB": "held", "peak_memory_GiB": "most so far"},
 }  # fmt: skip
 """Charts by their title: the metrics that one holds, and what they are called."""

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.errors import JobError, NotFound
+from engine.errors import JobError, JobRefused, NotFound
 from engine.events import now
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class JobTable:
             elif job.state == "running":
                 tx.execute("UPDATE jobs SET request = ? WHERE id = ?", (request, job_id))
             else:
-                raise JobError(f"Job {job_id} is {job.state}: there is nothing to {request}.", "`jobs` shows where each one stands.")
+                raise JobRefused(f"Job {job_id} is {job.state}: there is nothing to {request}.", "`jobs` shows where each one stands.")
             return self._inside(tx, job_id)
 
     def requeue(self, job_id: str) -> JobRecord:
@@ -152,7 +152,7 @@ class JobTable:
         with self._db.transaction() as tx:
             job = self._inside(tx, job_id)
             if not job.resumable:
-                raise JobError(f"Job {job_id} is {job.state}: there is nothing to resume.", "`jobs` shows where each one stands.")
+                raise JobRefused(f"Job {job_id} is {job.state}: there is nothing to resume.", "`jobs` shows where each one stands.")
             tx.execute("UPDATE jobs SET state = 'queued', request = '', finished = NULL, error = '' WHERE id = ?", (job_id,))
             return self._inside(tx, job_id)
 
@@ -161,7 +161,7 @@ class JobTable:
         with self._db.transaction() as tx:
             job = self._inside(tx, job_id)
             if not job.resumable:
-                raise JobError(f"Job {job_id} is {job.state}: only a stopped job can be changed.", f"Stop it first: pause {job_id}")
+                raise JobRefused(f"Job {job_id} is {job.state}: only a stopped job can be changed.", f"Stop it first: pause {job_id}")
             tx.execute("UPDATE jobs SET command = ? WHERE id = ?", (json.dumps(command), job_id))
 
     def move(self, job_id: str, where: Literal["up", "down", "front"]) -> JobRecord:
@@ -169,7 +169,7 @@ class JobTable:
         with self._db.transaction() as tx:
             job = self._inside(tx, job_id)
             if job.state != "queued":
-                raise JobError(f"Job {job_id} is {job.state}: only a queued job can be moved.")
+                raise JobRefused(f"Job {job_id} is {job.state}: only a queued job can be moved.", "`jobs` shows where each one stands.")
             order = tx.execute("SELECT id, position FROM jobs WHERE state = 'queued' ORDER BY position").fetchall()
             at = [str(row["id"]) for row in order].index(job_id)
             if where == "front":

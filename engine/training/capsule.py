@@ -10,7 +10,7 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import BitternError, DataError, JobError, ModelError, NotFound
+from engine.errors import BitternError, DataError, JobError, JobRefused, ModelError, NotFound
 from engine.jobs.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class Verdict:
 def of_job(workspace: Workspace, job: JobRecord) -> Capsule:
     """The capsule of a training that is done. Raises ``JobError``, ``NotFound``."""
     if job.verb != "train":
-        raise JobError(f"Job {job.id} is a job of `{job.verb}`: only a training can be replayed.", "`jobs` lists them.")
+        raise JobRefused(f"Job {job.id} is a job of `{job.verb}`: only a training can be replayed.", "`jobs` lists them.")
     if job.state != "done":
-        raise JobError(f"Job {job.id} is {job.state}: there is nothing to hold a replay against.", f"Bring it to its end: resume {job.id}")
+        raise JobRefused(f"Job {job.id} is {job.state}: there is nothing to hold a replay against.", f"Bring it to its end: resume {job.id}")
     folder = workspace.paths.job(job.id)
     try:
         told, result, dataset = (json.loads((folder / name).read_text("utf-8")) for name in ("job.json", "result.json", "dataset.json"))

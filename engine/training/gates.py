@@ -64,7 +64,8 @@ def _truncated(spec: TrainSpec, tally: Tally) -> Gate:
         return Gate("truncated", "ok", f"The texts fill {tally.blocks:,} blocks of {spec.max_length} tokens: nothing is cut off.")
     answered = tally.rows - tally.empty
     worst = tally.lost + tally.long
-    way = f"A larger --max-length (now {spec.max_length}); `mask` shows what is cut."
+    shown = f"; `mask {spec.dataset} --model {spec.base}` shows what is cut" if RECIPES[spec.recipe].adapter else ""
+    way = f"A larger --max-length (now {spec.max_length}){shown}."
     if answered and worst / answered > TRUNCATED:
         return Gate("truncated", "red", f"{worst:,} of {answered:,} rows lost most of their prompt, or have no room for their answer.", way)
     if tally.cut or tally.long:
@@ -91,6 +92,7 @@ def judge(job: JobContext, gates: Sequence[Gate], allow: Sequence[str]) -> list[
     if shut:
         names = ",".join([*allow, *(gate.name for gate in shut)])
         ways = " ".join(gate.way for gate in shut if gate.way)
-        raise DataError(" ".join(gate.says for gate in shut), f"{ways} To train all the same: --allow {names}")
+        refused = DataError(" ".join(gate.says for gate in shut), f"{ways} To train all the same: --allow {names}")
+        raise refused.offer("train all the same", allow=names.split(","))
     job.log("Gates: " + ", ".join(f"{gate.name} {gate.level}" for gate in gates) + ".")
     return [f"{gate.name}: {gate.says}" for gate in gates if gate.level == "red"]

@@ -23,6 +23,7 @@ from engine.training.recipes import recipe
 from engine.training.reporting import Report
 from engine.training.rescue import Rescue, let_go, out_of_memory
 from engine.training.samples import Samples
+from engine.training.spec import measured_every, steps_in_all
 from engine.training.watch import WISH, Watch
 
 if TYPE_CHECKING:
@@ -182,7 +183,6 @@ def build(spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, root: Pa
 
 def arguments(spec: TrainSpec, how: Recipe, rows: int, root: Path, *, resumed: bool) -> TrainingArguments:
     """The Trainer's arguments. GPU paths are untested here."""
-    total = steps_in_all(spec, rows)
     return TrainingArguments(
         output_dir=str(root),
         num_train_epochs=spec.epochs,
@@ -201,7 +201,7 @@ def arguments(spec: TrainSpec, how: Recipe, rows: int, root: Path, *, resumed: b
         # A loss that is not a number is shown as it is, not as the mean of those before it.
         logging_nan_inf_filter=False,
         eval_strategy="steps",
-        eval_steps=spec.eval_steps or max(5, -(-total // 8)),
+        eval_steps=measured_every(spec, rows),
         # The measure before the first step is in the checkpoint's history already when a training goes on.
         eval_on_start=not resumed,
         save_strategy="steps",
@@ -215,15 +215,6 @@ def arguments(spec: TrainSpec, how: Recipe, rows: int, root: Path, *, resumed: b
         report_to="none",
         **how.arguments(spec),
     )
-
-
-def steps_in_all(spec: TrainSpec, rows: int) -> int:
-    """Optimiser steps of a whole training over ``rows`` rows, counted as the Trainer counts them."""
-    if spec.max_steps:
-        return spec.max_steps
-    batches = -(-rows // spec.batch_size)
-    whole, rest = divmod(spec.epochs * -(-batches // spec.grad_accumulation), 1)
-    return max(1, int(whole) + (rest > 0))
 
 
 def clean(job: JobContext) -> None:

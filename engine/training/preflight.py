@@ -14,11 +14,12 @@ from transformers import TrainerCallback, set_seed
 from engine.devices import peak_memory, set_torch_threads
 from engine.errors import ModelError
 from engine.models.convert import trainable_folder
-from engine.training.loop import build, steps_in_all
+from engine.training.loop import build
 from engine.training.memory import expect_training
 from engine.training.order import Grouped
 from engine.training.recipes import recipe
 from engine.training.rescue import let_go, out_of_memory
+from engine.training.spec import measured_every, steps_in_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,7 @@ def _told(spec: TrainSpec, how: Recipe, prepared: Prepared, tried: list[float], 
     sizes = [max(group) * len(group) for group in groups]
     # The first step also makes the optimiser's state: it says what the worst costs, and little about the usual.
     rates = [seconds / size for seconds, size in zip(tried, sizes, strict=False)][1:] or [tried[0] / sizes[0]]
-    measures = 1 + -(-total // (spec.eval_steps or max(5, -(-total // 8))))
+    measures = 1 + -(-total // measured_every(spec, len(prepared.train)))
     held = [how.length(row) for row in prepared.held_out]
     batch = sum(sorted(held)[-spec.rows_measured :])
     measuring = measures * measure * sum(held) / max(1, batch)

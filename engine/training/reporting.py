@@ -65,11 +65,11 @@ class Report(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
     def on_prediction_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step == 0:
+            self._job.check()  # Nothing is lost yet; later a stop waits for the step's end and its checkpoint.
         self._measured += 1
         batches = len(kwargs["eval_dataloader"])
         self._job.progress(self._measured, batches, "batch", "measuring the held-out loss")
-        if state.global_step == 0:
-            self._job.check()  # Nothing is lost yet; later a stop waits for the step's end and its checkpoint.
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._measured = 0

@@ -99,3 +99,17 @@ class TrainSpec(BaseModel):
         batch = max((size for size in range(1, self.batch_size // 2 + 1) if self.rows_a_step % size == 0), default=1)
         changes = {"batch_size": batch, "grad_accumulation": self.rows_a_step // batch, "eval_batch_size": max(1, self.rows_measured // 2)}
         return self.model_copy(update=changes)
+
+
+def steps_in_all(spec: TrainSpec, rows: int) -> int:
+    """Optimiser steps of a whole training over ``rows`` rows, counted as the Trainer counts them."""
+    if spec.max_steps:
+        return spec.max_steps
+    batches = -(-rows // spec.batch_size)
+    whole, rest = divmod(spec.epochs * -(-batches // spec.grad_accumulation), 1)
+    return max(1, int(whole) + (rest > 0))
+
+
+def measured_every(spec: TrainSpec, rows: int) -> int:
+    """Steps between two measures of the held-out loss."""
+    return spec.eval_steps or max(5, -(-steps_in_all(spec, rows) // 8))

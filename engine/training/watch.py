@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from transformers import TrainerCallback
 
 from engine.training.checkpoints import newest, step_of
+from engine.training.recipes.table import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +130,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         rate = f"{self._spec.learning_rate / 4:.1g}"
         line = f"resume {self._job.id} --learning-rate {rate}"
         kept = f"The checkpoint of step {step_of(last)} is kept: `{line}` goes on from there" if last else f"`{line}` begins again"
+        look = f"mask {self._spec.dataset} --model {self._spec.base}" if RECIPES[self._spec.recipe].adapter else f"show {self._spec.dataset}"
         return (
             f"{kept}, more gently than with {self._spec.learning_rate:g}. More rows a step (--grad-accumulation) make it steadier too;"
-            f" where that does not help, look at the rows: mask {self._spec.dataset} --model {self._spec.base}"
+            f" where that does not help, look at the rows: `{look}`"
         )

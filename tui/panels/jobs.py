@@ -33,7 +33,7 @@ LOG_SHOWN = 120
 
 
 class JobsPanel(NamedList):
-    """The jobs: those that wait in their order, then the newest first."""
+    """The jobs: those that run, those that wait in their order, then the newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "Look"),
@@ -179,7 +179,8 @@ class JobDetail(Vertical):
             for repair in job.error.get("repairs", []):
                 parts += ["\n", ("/", "$accent"), one_line(repair["line"], 200), (f"  {one_line(repair['label'], 80)}", "$text-muted")]
         if job.state in RESUMABLE:
-            parts += ["\n", ("Press r to go on from its last checkpoint.", "$text-muted")]
+            from_where = "begin again" if job.checkpoint is None and job.state == "failed" else "go on from its last checkpoint"
+            parts += ["\n", (f"Press r to {from_where}.", "$text-muted")]
         return Content.assemble(*parts)
 
     def _figures(self, job: JobView) -> Iterator[Content | str]:

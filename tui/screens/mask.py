@@ -11,11 +11,15 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
+from engine.events import JobProgress
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
 
+    from engine.events import Event
     from tui.bridge import Bridge
 
 PACE = 0.15
@@ -61,6 +65,8 @@ class MaskScreen(ModalScreen[None]):
         if engine is None:
             return
         while (record := await self._bridge.call(lambda: engine.job(self._job))).state in ("queued", "running"):
+            said = await self._bridge.call(lambda: waited_for(engine.events_of(self._job)))
+            self.query_one("#mask-head", Static).update(clean(said if record.state == "running" else f"Job {record.id} waits for its turn…"))
             await asyncio.sleep(PACE)
         if record.state != "done":
             said = f"{record.error.get('message', f'Job {record.id} is {record.state}.')} {record.error.get('hint', '')}"
@@ -89,6 +95,14 @@ class MaskScreen(ModalScreen[None]):
             return
         self.query_one("#mask-row", Static).update(drawn(rows[self._at], self._at, len(rows)))
         self.query_one("#mask-body").scroll_home(animate=False)
+
+
+def waited_for(told: Sequence[Event]) -> str:
+    """What a job that is on its way is doing: a chat model out of a GGUF is converted first, once, which takes a while."""
+    last = next((event for event in reversed(told) if isinstance(event, JobProgress)), None)
+    if last is None or not last.note:
+        return "Reading rows as tokens…"
+    return f"{last.note}: {last.done:,g} of {last.total:,g} {last.unit}" if last.total else f"{last.note}…"
 
 
 def drawn(row: dict[str, Any], at: int, count: int) -> Content:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from engine.commands.base import Command
     from engine.commands.describe import FieldView
+    from engine.commands.training.outlook import Outlook
 
 
 class TrainForm(ModalScreen[str]):
@@ -40,11 +41,13 @@ class TrainForm(ModalScreen[str]):
         given: Mapping[str, str],
         memory: Callable[[str], Awaitable[str]] | None = None,
         mask: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
+        outlook: Callable[[str], Awaitable[Outlook | None]] | None = None,
     ) -> None:
-        """``memory`` answers a line with what it will need of it; ``mask`` shows the tokens of what is filled in."""
+        """``memory`` answers a line with what it will need of it, ``outlook`` with what it comes to; ``mask`` shows the
+        tokens of what is filled in."""
         super().__init__()
         self._mask = mask
-        self._memory = memory
+        self._memory, self._outlook = memory, outlook
         self._asked = ""
         self._command, self._fields, self._names, self._given = command, fields, names, given
 
@@ -59,13 +62,14 @@ class TrainForm(ModalScreen[str]):
                         yield self._input(view)
                         yield Static(Content(view.help), classes="help", markup=False)
             yield Static(id="line", markup=False)
+            yield Static(id="outlook", markup=False)
             yield Static(id="memory", markup=False)
             with Horizontal(id="buttons"):
                 yield Button("Start", variant="primary", id="start", compact=True)
                 yield Button("Cancel", id="cancel", compact=True)
 
     def on_mount(self) -> None:
-        self._pause = self.set_interval(0.2, self._draw_memory, pause=True)
+        self._pause = self.set_interval(0.2, self._draw_outlook, pause=True)
         self._draw_line()
         self.query("#fields Select, #fields Input").first().focus()
 
@@ -80,9 +84,7 @@ class TrainForm(ModalScreen[str]):
             blank = not (view.required and value is not Select.NULL)
             return Select([(Content(clean(choice)), choice) for choice in choices], value=value, allow_blank=blank, id=name, compact=True)
         kinds: dict[str, Any] = {"integer": "integer", "number": "number"}
-        return Input(
-            given, id=name, type=kinds.get(view.kind, "text"), compact=True, placeholder="" if given else "none" if view.many else "automatic"
-        )
+        return Input(given, id=name, type=kinds.get(view.kind, "text"), compact=True, placeholder="" if given else _open(view))
 
     def _values(self) -> dict[str, Any]:
         """What is filled in; a field left at its default stays out, so that the line stays short."""
@@ -122,14 +124,22 @@ class TrainForm(ModalScreen[str]):
         self._pause.reset()
         self._pause.resume()
 
-    async def _draw_memory(self) -> None:
-        """Once the typing pauses: what the training will need, beside what is free."""
+    async def _draw_outlook(self) -> None:
+        """Once the typing pauses: what the training comes to, what it will need, and what is taken where a field is open."""
         self._pause.pause()
         asked = self._asked
+        found = await self._outlook(asked) if self._outlook and asked else None
         said = await self._memory(asked) if self._memory and asked else ""
-        if asked == self._asked:
-            style = "$error" if "does not fit" in said else "$warning" if "tight" in said or "would be cut" in said else "$text-muted"
-            self.query_one("#memory", Static).update(Content.styled(clean(said), style))
+        if asked != self._asked:
+            return
+        style = "$error" if "does not fit" in said else "$warning" if "tight" in said or "would be cut" in said else "$text-muted"
+        self.query_one("#memory", Static).update(Content.styled(clean(said), style))
+        told = Content.styled(clean(found.wrong or found.says), "$error" if found.wrong else "$text") if found else ""
+        self.query_one("#outlook", Static).update(told)
+        for view in self._fields if self._outlook else ():
+            box = self.query_one(f"#field-{view.name}")
+            if isinstance(box, Input):
+                box.placeholder = (found.filled if found else {}).get(view.name) or _open(view)
 
     def on_input_changed(self) -> None:
         self._draw_line()
@@ -140,32 +150,35 @@ class TrainForm(ModalScreen[str]):
     def on_switch_changed(self) -> None:
         self._draw_line()
 
-    def on_input_submitted(self) -> None:
-        self.action_start()
+    async def on_input_submitted(self) -> None:
+        await self.action_start()
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
+    async def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "start":
-            self.action_start()
+            await self.action_start()
         else:
             self.dismiss("")
 
-    def action_start(self) -> None:
-        line, wrong = self._line()
-        if wrong:
-            self.notify(wrong, title="Not yet", severity="warning", markup=False)
-        else:
+    async def action_start(self) -> None:
+        if line := await self._sound():
             self.dismiss(line)
+
+    async def action_preflight(self) -> None:
+        """Try what is filled in for a few steps, instead of starting it."""
+        if line := await self._sound():
+            self.dismiss(f"preflight {line.partition(' ')[2]}")
+
+    async def _sound(self) -> str:
+        """The line, if it can be run; else what is wrong is said, and what is filled in stays."""
+        line, wrong = self._line()
+        if not wrong and self._outlook and (found := await self._outlook(line)):
+            wrong = found.wrong
+        if wrong:
+            self.notify(clean(wrong), title="Not yet", severity="warning", markup=False)
+        return "" if wrong else line
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         return self._mask is not None if action in ("mask", "preflight") else True
-
-    def action_preflight(self) -> None:
-        """Try what is filled in for a few steps, instead of starting it."""
-        line, wrong = self._line()
-        if wrong:
-            self.notify(wrong, title="Not yet", severity="warning", markup=False)
-        else:
-            self.dismiss(f"preflight {line.partition(' ')[2]}")
 
     def action_mask(self) -> None:
         """Show which tokens of the chosen rows carry loss; Esc comes back here."""
@@ -174,3 +187,8 @@ class TrainForm(ModalScreen[str]):
             self.notify(wrong, title="Not yet", severity="warning", markup=False)
         else:
             self.run_worker(self._mask(self._values()), exclusive=True, group="mask")
+
+
+def _open(view: FieldView) -> str:
+    """What stands in a field that is left open, until it is known what it gets."""
+    return "none" if view.many else "automatic"

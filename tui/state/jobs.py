@@ -183,11 +183,11 @@ class JobsState:
         self.jobs: dict[str, JobView] = {}
 
     def ordered(self) -> list[JobView]:
-        """Those that wait on top, in the order they will run in; then the newest first."""
+        """Those that run on top, then those that wait, in the order they will run in; then the newest first."""
 
-        def place(job: JobView) -> tuple[bool, float, int]:
+        def place(job: JobView) -> tuple[int, float, int]:
             number, waits = int(job.id) if job.id.isdigit() else 0, job.state == "queued"
-            return not waits, job.position if waits else 0.0, number if waits else -number
+            return 0 if job.state == "running" else 1 if waits else 2, job.position if waits else 0.0, number if waits else -number
 
         return sorted(self.jobs.values(), key=place)
 

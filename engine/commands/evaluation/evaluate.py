@@ -75,10 +75,11 @@ class Evaluate(Work):
             workspace.models.get(model.base)
         named = self._named()
         task: TaskName | None = self.task if self.task != "auto" else "choice" if named else of_model(model, dataset)
-        _check(task, model, dataset, named)
+        asked = self.task != "auto" or bool(named)
+        _check(task, model, dataset, named, asked=asked)
         baseline = self._baseline(desk, model)
         if baseline:
-            _check(task, workspace.models.get(baseline), dataset, named)
+            _check(task, workspace.models.get(baseline), dataset, named, asked=asked)
         backend = writes(workspace, [model, *([workspace.models.get(baseline)] if baseline else [])], self.backend, task)
         others = retrieving(desk, self, [model.kind, *([workspace.models.get(baseline).kind] if baseline else [])]) if task == "retrieval" else {}
         return self.model_copy(update={"task": task, "split": split_of(self.split, dataset), "with_": baseline, "backend": backend, **others})
@@ -176,8 +177,8 @@ def writes(workspace: Workspace, models: list[ModelRecord], asked: Literal["auto
     return asked
 
 
-def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, named: dict[str, str]) -> None:
-    """Raises ``ModelError``, ``DataError``."""
+def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, named: dict[str, str], *, asked: bool) -> None:
+    """``asked``: the person named the task. Raises ``ModelError``, ``DataError``."""
     if task != "choice" and named:
         raise DataError(f"--{next(iter(named))} is for questions with options, not for {task}.", "Leave it out, or say --task choice.")
     if model.kind == "tokenizer":
@@ -193,9 +194,11 @@ def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, na
             "Leave --task open: it follows from the model." if task else "Measure a model that answers or names labels.",
         )
     if not (columns_of(dataset, named) if named else TASKS[task].fits(dataset)):
+        # A task that nobody named is only the first that such a model can do.
+        able = [TASKS[task]] if asked else [kind for kind in TASKS.values() if model.kind in kind.models]
         raise DataError(
-            f"“{dataset.name}” has the shape {dataset.shape}: its rows have nothing to measure {task} against.",
-            f"It needs {TASKS[task].needs}.",
+            f"“{dataset.name}” has the shape {dataset.shape}: its rows have nothing to measure {task if asked else f'“{model.name}”'} against.",
+            f"It needs {'; or '.join(dict.fromkeys(kind.needs for kind in able))}.",
         )
 
 

@@ -169,13 +169,9 @@ def line_of(workspace: Workspace, command: Train) -> str:
     from engine.models.fit import verdict
     from engine.models.learned import correction
     from engine.training.memory import fit_of, room
-    from engine.training.recipes.table import suits
 
     try:
-        base, dataset = workspace.models.get(command.base), workspace.datasets.get(command.on)
-        split = command.split or next(iter(dataset.splits), "")
-        recipe = suits(base.kind, dataset.shape) if command.recipe == "auto" else command.recipe
-        found = fit_of(workspace, command.model_copy(update={"recipe": recipe, "split": split, "name": command.name or "new"}).spec(dataset))
+        found = fit_of(workspace, command.chosen(workspace).spec(workspace.datasets.get(command.on)))
     except (BitternError, ValueError):
         return ""
     need, free = correction(workspace, found.purpose, found.terms["runtime"]).of(found), room()

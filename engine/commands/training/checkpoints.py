@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now, Work
 from engine.commands.data.datasets import size
-from engine.errors import JobError
+from engine.errors import JobRefused
 from engine.results import Result, Table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Checkpoints(Now):
         found = on_disk(desk.workspace, record)
         going = self._going(record, found)
         if going and record.state in ("running", "queued"):
-            raise JobError(f"Job {record.id} is {record.state}: it looks after its own checkpoints.", f"Pause it first: pause {record.id}")
+            raise JobRefused(f"Job {record.id} is {record.state}: it looks after its own checkpoints.", f"Pause it first: pause {record.id}")
         rows = [
             [str(one.step), "" if one.loss is None else f"{one.loss:.4f}", size(one.bytes), "" if one.whole else "torn: it can't be used",
              ("removed" if self.yes else "would go") if one in going else ""]
@@ -67,9 +67,9 @@ class Checkpoints(Now):
         last = max((one.step for one in found if one.whole), default=-1)
         if self.remove is not None:
             if self.remove not in [one.step for one in found]:
-                raise JobError(f"Job {record.id} has no checkpoint of step {self.remove}.", f"It has: {', '.join(str(one.step) for one in found)}.")
+                raise JobRefused(f"Job {record.id} has no checkpoint of step {self.remove}.", f"It has: {', '.join(str(one.step) for one in found)}.")
             if self.remove == last and record.state != "done":
-                raise JobError(f"Step {last} is what job {record.id} goes on from.", f"Let it end first (resume {record.id}), or forget the job.")
+                raise JobRefused(f"Step {last} is what job {record.id} goes on from.", f"Let it end first (resume {record.id}), or forget the job.")
             return [one for one in found if one.step == self.remove]
         if self.keep is None:
             return []
@@ -107,9 +107,9 @@ class Scrub(Work):
         record = training(desk.workspace, self.job)
         recipe: Any = record.command.get("recipe")
         if not RECIPES[recipe].writes:
-            raise JobError(f"Job {record.id} trains {RECIPES[recipe].says}: it writes no answers.", "Scrub a training of a chat model.")
+            raise JobRefused(f"Job {record.id} trains {RECIPES[recipe].says}: it writes no answers.", "Scrub a training of a chat model.")
         if not any(one.whole for one in on_disk(desk.workspace, record)):
-            raise JobError(f"Job {record.id} has no whole checkpoint.", DONE)
+            raise JobRefused(f"Job {record.id} has no whole checkpoint.", DONE)
         return self
 
     def work(self, job: JobContext) -> Result:
@@ -133,7 +133,7 @@ def training(workspace: Workspace, number: str) -> JobRecord:
     """A training by its number. Raises ``JobError``, ``NotFound``."""
     record = workspace.jobs.get(number)
     if record.verb != "train":
-        raise JobError(f"Job {record.id} ({record.title}) is no training: it has no checkpoints.", "`jobs` lists them.")
+        raise JobRefused(f"Job {record.id} ({record.title}) is no training: it has no checkpoints.", "`jobs` lists them.")
     return record
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Now
-from engine.errors import JobError
+from engine.errors import JobRefused
 from engine.jobs.series import series, smooth, thinned
 from engine.results import Chart, Result, Table
 
@@ -29,6 +29,7 @@ class Curves(Now):
 
     verb = "curves"
     words = ("job", "more")
+    rest = True
     examples = ("curves 3", "curves 3 5 --metric eval_loss --smooth 0.6 --log", "curves 3 --metric memory_GiB --by time --end 600")
     completes = {"job": "jobs"}
     job: str = Field(description="The job's number")
@@ -43,13 +44,13 @@ class Curves(Now):
     def run(self, desk: Desk) -> Result:
         names = list(dict.fromkeys([self.job, *self.more.replace(",", " ").split()]))
         if len(names) > MOST_JOBS:
-            raise JobError(f"{len(names)} jobs are too many for one chart: at most {MOST_JOBS}.", "Leave some out.")
+            raise JobRefused(f"{len(names)} jobs are too many for one chart: at most {MOST_JOBS}.", "Leave some out.")
         records = [desk.workspace.jobs.get(name) for name in names]
         found = {record.id: series(desk.workspace.paths.job(record.id) / "events.jsonl", self.by) for record in records}
         metrics = sorted({name for lines in found.values() for name in lines})
         if metrics and self.metric not in metrics:
             if self.metric != "loss":
-                raise JobError(f"None of these jobs wrote {self.metric!r}.", f"They wrote: {', '.join(metrics)}.")
+                raise JobRefused(f"None of these jobs wrote {self.metric!r}.", f"They wrote: {', '.join(metrics)}.")
             metric = metrics[0]
         else:
             metric = self.metric

@@ -48,8 +48,8 @@ class Mask(Work):
         if base.kind == "seq2seq":
             raise ModelError(f"“{base.name}” is an encoder-decoder: loss is on every token that it should write.", "`tokens` shows a text as tokens.")
         if base.kind in ("encoder", "classifier", "multilabel", "regressor", "tagger", "reranker", "tokenizer"):
-            raise ModelError(f"“{base.name}” is {base.kind}: it writes no answer whose tokens could carry loss.", "Name a chat model.")
-        if record.shape not in (*RECIPES["sft"].shapes, *RECIPES["pretrain"].shapes):
+            raise ModelError(f"“{base.name}” is of the kind {base.kind}: it writes no answer whose tokens could carry loss.", "Name a chat model.")
+        if record.shape not in (*RECIPES["sft"].shapes, *RECIPES["kto"].shapes, *RECIPES["pretrain"].shapes):
             raise DataError(
                 f"“{record.name}” has the shape {record.shape}: its rows have no answer to learn.",
                 "It needs messages, a prompt and a completion, a text and a label, or plain text.",
@@ -76,7 +76,7 @@ class Mask(Work):
 
     def _read(self, job: JobContext, record: DatasetRecord, tokenizer: Any) -> tuple[dict[int, MaskRow], Tally]:
         from engine.data.rows import load_split
-        from engine.data.shape import as_messages, as_text
+        from engine.data.shape import as_text
         from engine.training.mask import encode, look, look_plain
         from engine.training.tally import Tally
 
@@ -97,7 +97,7 @@ class Mask(Work):
                     views[number] = view
                 continue
             try:
-                messages = as_messages(record, row)
+                messages = _talk(record, row)
             except DataError:
                 tally.empty += 1
                 continue
@@ -115,6 +115,16 @@ class Mask(Work):
         every = "in every row" if tally.stopped == tally.kept else f"in {tally.stopped:,} of {tally.kept:,} rows"
         said = f" {cut}." if (cut := tally.says(self.max_length)) else " None is cut or left out."
         return f"{tally.kept:,} rows, {tally.tokens:,} tokens, {share:.0f}% of them carry loss; the stop token {stop} is trained {every}.{said}"
+
+
+def _talk(record: DatasetRecord, row: dict[str, Any]) -> list[dict[str, str]]:
+    """The messages that a row teaches; of feedback those of the answer, whether it is marked good or not. Raises ``DataError``."""
+    from engine.data.shape import as_feedback, as_messages
+
+    if record.shape != "feedback":
+        return as_messages(record, row)
+    opening, answer, _ = as_feedback(record, row)
+    return [*opening, {"role": "assistant", "content": answer}]
 
 
 def _line(number: int, view: MaskRow) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
 from engine.commands.registry import restore
-from engine.errors import JobError
+from engine.errors import JobRefused
 from engine.events import JobLog, now
 from engine.jobs.journal import Journal
 from engine.paths import write_json
@@ -26,9 +26,9 @@ WISH = "wish.json"
 def _wish(desk: Desk, job: str, wish: str) -> JobRecord:
     record = desk.workspace.jobs.get(job)
     if record.verb != "train":
-        raise JobError(f"Job {record.id} ({record.title}) is no training.", "`jobs` lists them.")
+        raise JobRefused(f"Job {record.id} ({record.title}) is no training.", "`jobs` lists them.")
     if record.state != "running":
-        raise JobError(f"Job {record.id} is {record.state}: it is not training now.", f"Go on with it first: resume {record.id}")
+        raise JobRefused(f"Job {record.id} is {record.state}: it is not training now.", f"Go on with it first: resume {record.id}")
     write_json(desk.workspace.paths.job(job) / WISH, {"wish": wish})
     return record
 
@@ -71,11 +71,13 @@ def change(desk: Desk, job: str, changes: dict[str, Any]) -> None:
     """Give a stopped training another learning rate or number of steps, and write that down. Raises ``JobError``."""
     record = desk.workspace.jobs.get(job)
     if record.verb != "train":
-        raise JobError(f"Job {record.id} ({record.title}) is no training: it has no learning rate and no steps.", f"Go on with: resume {record.id}")
+        raise JobRefused(f"Job {record.id} ({record.title}) is no training: it has no learning rate and no steps.", f"Go on with: resume {record.id}")
     folder = desk.workspace.paths.job(job)
     done = last_step(folder)
     if changes.get("max_steps", done + 1) <= done:
-        raise JobError(f"Job {record.id} has done {done} steps already.", f"Give more in all, for example: resume {record.id} --max-steps {done * 2}")
+        raise JobRefused(
+            f"Job {record.id} has done {done} steps already.", f"Give more in all, for example: resume {record.id} --max-steps {done * 2}"
+        )
     command = restore(record.verb, {**record.command, **changes}).model_dump(mode="json")
     desk.workspace.jobs.change(job, command)
     kept: dict[str, Any] = json.loads((folder / "job.json").read_text("utf-8"))

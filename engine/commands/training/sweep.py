@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.commands.base import Desk, Field
 from engine.commands.training.train import Train
@@ -13,8 +13,6 @@ from engine.training.trials import ranked
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.models import ModelRecord
-    from engine.training.rows import Prepared
-    from engine.training.spec import TrainSpec
     from engine.training.trials import Trial
 
 
@@ -55,15 +53,11 @@ class Sweep(Train):
     def work(self, job: JobContext) -> Result:
         import shutil
 
-        from engine.commands.training import gates
         from engine.training import space
         from engine.training.sweep import sweep
 
-        def gate(spec: TrainSpec, prepared: Prepared) -> dict[str, Any]:
-            return gates.keep(job, spec, prepared, self.allow)
-
         spec = self.spec(job.workspace.datasets.get(self.on))
-        record, trials = sweep(job, spec, space.read(self.over, spec), self.how, self.trials, gate)
+        record, trials = sweep(job, spec, space.read(self.over, spec), self.how, self.trials, self.gate(job))
         shutil.rmtree(job.folder / "best", ignore_errors=True)
         return _told(record, trials, self.how)
 

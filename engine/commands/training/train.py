@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
-from engine.errors import BitternError, DataError, ModelError, NotFound
+from engine.errors import BitternError, DataError, ModelError, NotFound, Repair
 from engine.training.recipes.table import RECIPES, Preset, preset, suits
 from engine.training.spec import Init, Loss, Method, Quantise, RecipeName, TrainSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.jobs.context import JobContext
     from engine.results import Result
     from engine.store.datasets import DatasetRecord
     from engine.store.models import ModelRecord
+    from engine.store.workspace import Workspace
     from engine.training.rows import Prepared
 
 
@@ -72,10 +75,20 @@ class Train(Work):
         return f"train {self.base} on {self.on}"
 
     def prepare(self, desk: Desk) -> Train:
-        from engine.training import methods
         from engine.training.memory import check_memory
 
-        workspace = desk.workspace
+        ready = self.chosen(desk.workspace)
+        if not self.name:
+            ready = ready.model_copy(update={"name": _free_name(desk, f"{self.base}-{self.on}")})
+        spec = ready.spec(desk.workspace.datasets.get(self.on))  # Says now what would be wrong later.
+        if not self.force:
+            check_memory(desk.workspace, spec)
+        return ready
+
+    def chosen(self, workspace: Workspace) -> Train:
+        """Its recipe, method and split chosen where they were left open. Raises ``BitternError`` for what can't be trained so."""
+        from engine.training import methods
+
         base, dataset = workspace.models.get(self.base), workspace.datasets.get(self.on)
         chosen = suits(base.kind, dataset.shape) if self.recipe == "auto" else self.recipe
         _check(chosen, base, dataset)
@@ -84,16 +97,13 @@ class Train(Work):
             raise NotFound.named("split", split, dataset.splits, f"“{dataset.name}” has {', '.join(dataset.splits)}.")
         if not dataset.splits[split]:
             raise DataError(f"“{dataset.name}/{split}” is empty: there is nothing to learn from.", "Add rows, or choose another with --split.")
-        ready = self.model_copy(update={"recipe": chosen, "split": split, "name": self.name or _free_name(desk, f"{self.base}-{self.on}")})
+        ready = self.model_copy(update={"recipe": chosen, "split": split})
         if self.method == "auto" and (base.facts.get("untrained") or base.facts.get("new_vocabulary")):
             # Random weights hold nothing that an adapter could build on, and one leaves new tokens as they are.
             ready = ready.model_copy(update={"method": "full"})
+        methods.check(ready.spec(dataset))
         if self.name:
-            _check_name(desk, self.name)
-        spec = ready.spec(dataset)  # Says now what would be wrong later.
-        methods.check(spec)
-        if not self.force:
-            check_memory(workspace, spec)
+            _check_name(workspace, self.name)
         return ready
 
     def spec(self, dataset: DatasetRecord) -> TrainSpec:
@@ -111,19 +121,28 @@ class Train(Work):
         }  # fmt: skip
         given = {name: value for name, value in asked.items() if value is not None}
         values = {**RECIPES[self.recipe].defaults, **preset(self.preset, self.recipe), **given}
-        held_out = held_out_split(dataset.splits, self.split)
-        return TrainSpec.model_validate(
-            {**values, "recipe": self.recipe, "base": self.base, "dataset": self.on, "name": self.name, "held_out": held_out}
-        )
+        held_out, name = held_out_split(dataset.splits, self.split), self.name or f"{self.base}-{self.on}"
+        return TrainSpec.model_validate({**values, "recipe": self.recipe, "base": self.base, "dataset": self.on, "name": name, "held_out": held_out})
+
+    def gate(self, job: JobContext) -> Callable[[TrainSpec, Prepared], dict[str, Any]]:
+        """What looks at the rows before anything is loaded. What a red gate refuses can be sent again, with the gate named."""
+        from engine.commands.parse import to_line
+        from engine.commands.training import gates
+
+        def look(spec: TrainSpec, prepared: Prepared) -> dict[str, Any]:
+            try:
+                return gates.keep(job, spec, prepared, self.allow)
+            except DataError as error:
+                error.repairs = tuple(Repair(label, to_line(self.model_copy(update=values))) for label, values in error.changes)
+                raise
+
+        return look
 
     def work(self, job: JobContext) -> Result:
         from engine.commands.training import gates
         from engine.training.loop import clean, fine_tune
 
-        def gate(spec: TrainSpec, prepared: Prepared) -> dict[str, Any]:
-            return gates.keep(job, spec, prepared, self.allow)
-
-        result = fine_tune(job, self.spec(job.workspace.datasets.get(self.on)), gate)
+        result = fine_tune(job, self.spec(job.workspace.datasets.get(self.on)), self.gate(job))
         if not self.keep_checkpoints:
             clean(job)
         return replace(result, data={**result.data, **gates.kept(job)})
@@ -137,9 +156,10 @@ def _check(recipe: RecipeName, base: ModelRecord, dataset: DatasetRecord) -> Non
         raise ModelError(f"“{base.name}” is an adapter on “{base.base}”.", f"Train its base: train {base.base} --on {dataset.name}")
     if base.kind not in facts.kinds:
         what = ": it cannot write answers" if facts.writes else ""
-        able = [f"--recipe {name}" for name, other in RECIPES.items() if base.kind in other.kinds]
+        able = ", ".join(name for name, other in RECIPES.items() if base.kind in other.kinds)
+        wanted = f"a model of the kind {facts.kinds[0]}"
         raise ModelError(
-            f"“{base.name}” is of the kind {base.kind}{what}.", f"Use a {facts.kinds[0]} model" + (f", or {' or '.join(able)}." if able else ".")
+            f"“{base.name}” is of the kind {base.kind}{what}.", f"{recipe} takes {wanted}" + (f"; with this one: --recipe {able}." if able else ".")
         )
     missing = [role for role in facts.roles if not dataset.columns.get(role)]
     if missing or dataset.shape not in (*facts.shapes, *facts.also):
@@ -148,13 +168,19 @@ def _check(recipe: RecipeName, base: ModelRecord, dataset: DatasetRecord) -> Non
         lacks = f" and no {' or '.join(missing)} column" if missing else ""
         raise DataError(
             f"“{dataset.name}” has the shape {dataset.shape}{lacks}: its rows are not what {recipe} learns from.",
-            f"{facts.needs} It has: {', '.join(dataset.features)}.{instead}",
+            f"{facts.needs} It has: {', '.join(dataset.features)}.{instead or _who_learns(dataset.shape)}",
         )
 
 
-def _check_name(desk: Desk, name: str) -> None:
+def _who_learns(shape: str) -> str:
+    """Which kind of model learns from rows of a shape, as the end of a hint; empty where none does."""
+    found = next(((name, facts) for name, facts in RECIPES.items() if shape in facts.shapes), None)
+    return f" Such rows teach a model of the kind {found[1].kinds[0]} (recipe {found[0]})." if found else ""
+
+
+def _check_name(workspace: Workspace, name: str) -> None:
     check_name("model", name)
-    if desk.workspace.models.find(name) is not None:
+    if workspace.models.find(name) is not None:
         raise BitternError(f"There is a model called “{name}” already.", "Choose another with --name.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
-from engine.errors import JobError
+from engine.errors import JobRefused
 from engine.results import Chart, Result, Table
 from engine.training.trials import best, kept, ranked
 
@@ -31,7 +31,7 @@ class Trials(Now):
     def run(self, desk: Desk) -> Result:
         record = desk.workspace.jobs.get(self.job)
         if record.verb != "sweep":
-            raise JobError(f"Job {record.id} ({record.title}) is no sweep: it has no trials.", "`jobs` lists them; `sweep` starts one.")
+            raise JobRefused(f"Job {record.id} ({record.title}) is no sweep: it has no trials.", "`jobs` lists them; `sweep` starts one.")
         trials = kept(desk.workspace.paths.job(record.id))
         won = best(trials)
         data = {
