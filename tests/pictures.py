@@ -170,7 +170,7 @@ async def walk_a_training(home: Path) -> None:
         camera = Camera(app, pilot)
         await camera.line(f"/add {DATA / 'sft-gsm8k' / 'test.messages.jsonl'} --name sums", job=True)
         await camera.line(f"/add {DATA / 'cls-banking77'} --name bank", job=True)
-        await camera.line("/sample bank 600 --as questions", job=True)
+        await camera.line("/sample bank 400 --as questions", job=True)
         await app.open_train_form("smollm2", "sums")
         await camera.settle(3)
         camera.take("13-form")
@@ -200,16 +200,16 @@ async def _learn(camera: Camera) -> None:
     from tui.screens.trials import TrialsScreen
 
     app = camera.app
-    await camera.line("/train smollm2 --on sums --rows 240 --max-length 256 --max-steps 30 --eval-steps 6 --eval-rows 8 --samples 1")
+    await camera.line("/train smollm2 --on sums --max-length 192 --batch-size 4 --max-steps 20 --eval-steps 4 --eval-rows 8 --samples 1")
     job = app.engine.jobs()[0].id
     await camera.keys("f4", "enter")
-    await until(lambda: len(getattr(app.jobs.jobs[job].curves.get("loss"), "points", ())) >= 20, 400)
+    await until(lambda: len(getattr(app.jobs.jobs[job].curves.get("loss"), "points", ())) >= 14, 900)
     await camera.settle(2)
     camera.take("15-live")
     await camera.keys("escape")
     await camera.line(f"/cancel {job}", job=True)
     for name, rate in (("gentle", "1e-4"), ("brisk", "5e-4"), ("rash", "3e-3")):
-        await camera.line(f"/train minilm --on questions --learning-rate {rate} --epochs 4 --eval-steps 5 --name {name}", job=True)
+        await camera.line(f"/train minilm --on questions --learning-rate {rate} --epochs 3 --eval-steps 5 --name {name}", job=True)
     last = int(app.engine.jobs()[0].id)
     await camera.line(f"/curves {last} {last - 1} {last - 2} --metric eval_loss")
     await until(lambda: isinstance(app.screen, CurvesScreen) and app.screen.view.places)
@@ -217,7 +217,7 @@ async def _learn(camera: Camera) -> None:
     camera.take("16-curves")
     await camera.keys("escape")
     swept = "learning_rate=5e-5..2e-3 batch_size=16,32 weight_decay=0,0.1"
-    await camera.line(f'/sweep minilm --on questions --preset quick --epochs 3 --over "{swept}" --trials 8', job=True)
+    await camera.line(f'/sweep minilm --on questions --preset quick --over "{swept}" --trials 6', job=True)
     await camera.line(f"/trials {app.engine.jobs()[0].id}")
     await until(lambda: isinstance(app.screen, TrialsScreen) and app.screen.view.data)
     await camera.settle(2)

@@ -99,7 +99,9 @@ def test_a_leaking_dataset_stops_the_training_and_the_override_is_recorded(tiny:
     error = run(tiny, line, "failed")
     assert "4 of 4 held-out rows are in the training rows" in error["message"] and "--allow leak" in error["hint"]
     assert tiny.workspace.models.find("leaky") is None
-    result = run(tiny, f"{line} --allow leak")
+    [again] = error["repairs"]
+    assert again["label"] == "train all the same" and again["line"].endswith("--allow leak")
+    result = run(tiny, again["line"])
     assert {gate["name"]: gate["level"] for gate in result.data["gates"]} == {"stop": "ok", "truncated": "ok", "empty": "ok", "leak": "red"}
     assert (
         tiny.workspace.models.get("leaky").facts["allowed"] == result.data["allowed"] == ["leak: 4 of 4 held-out rows are in the training rows too."]
@@ -129,6 +131,9 @@ def test_the_mask_shows_every_token_and_counts_every_row(tiny: Engine) -> None:
     add(tiny, "plain", [{"text": f"A long enough line of plain words, number {number}."} for number in range(3)], "--test 0")
     block, *_ = run(tiny, "mask plain --model tiny").data["rows"]
     assert {token["part"] for token in block["tokens"]} == {"loss"}, "of plain text all is learned"
+    add(tiny, "thumbs", [{"prompt": "Say x", "completion": "xy", "label": bool(number % 2)} for number in range(4)], "--test 0")
+    marked = run(tiny, "mask thumbs --model tiny").data["rows"][0]
+    assert "".join(token["text"] for token in marked["tokens"] if token["part"] == "loss") == "xy<|im_end|>"
     add(tiny, "numbers", [{"size": number} for number in range(3)], "--test 0")
     with pytest.raises(DataError):
         run(tiny, "mask numbers --model tiny")

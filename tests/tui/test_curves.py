@@ -75,6 +75,8 @@ async def test_two_jobs_on_one_chart(home: Path, size: tuple[int, int]) -> None:
         engine = app.engine
         answer = await app.bridge.call(lambda: engine.run(engine.parse(f"curves {one} {two} --smooth 0.6")))
         assert len(answer.table.rows) == 20 and len(answer.data["jobs"][0]["series"]) <= 600 and answer.data["metrics"] == ["eval_loss", "loss"]
+        three = await app.bridge.call(lambda: engine.run(engine.parse(f"curves {one} {two} {one} --metric eval_loss")))
+        assert [job["job"] for job in three.data["jobs"]] == [one, two]
         with pytest.raises(JobError, match="None of these jobs wrote 'accuracy'"):
             await app.bridge.call(lambda: engine.run(engine.parse(f"curves {one} --metric accuracy")))
         await says(app, pilot, f"/curves {one} {two}")

@@ -34,6 +34,16 @@ def test_a_job_runs_through_its_states() -> None:
     assert (job.state, job.summary, job.percent) == ("done", "done well", 100)
 
 
+def test_what_runs_stands_above_what_waits_and_what_is_over() -> None:
+    jobs = JobsState()
+    for number in ("1", "2", "3", "4"):
+        jobs.apply(events.JobQueued(job=number, title=number, verb="train"))
+    jobs.apply(events.JobStarted(job="1", seq=1))
+    jobs.apply(events.JobFinished(job="1", seq=2, summary="done"))
+    jobs.apply(events.JobStarted(job="2", seq=1))
+    assert [job.id for job in jobs.ordered()] == ["2", "3", "4", "1"]
+
+
 def test_an_event_that_comes_twice_counts_once() -> None:
     jobs = running_job()
     metric = events.JobMetric(job="3", seq=2, step=1, name="loss", value=2.0)

@@ -101,13 +101,19 @@ class JobsPanel(NamedList):
 
     def action_curves(self) -> None:
         """The figures of this job and of the three before it that do the same work, on one chart; of a sweep its trials."""
-        if self.chosen and self._jobs is not None:
-            verb = self._jobs.jobs[self.chosen].verb
-            if verb == "sweep":
-                self.post_message(RunLine(f"trials {self.chosen}"))
-                return
-            older = [job.id for job in self._jobs.ordered() if job.verb == verb]
-            self.post_message(RunLine(" ".join(["curves", *older[older.index(self.chosen) :][:4]])))
+        if not self.chosen or self._jobs is None:
+            return
+        job = self._jobs.jobs[self.chosen]
+        if job.verb == "sweep":
+            self.post_message(RunLine(f"trials {job.id}"))
+            return
+        over = self._jobs.ordered()
+        older = over[over.index(job) :]
+        # One model on one dataset first: what others lost is not to be compared with it.
+        alike = [other.id for other in older if other.title == job.title]
+        if len(alike) == 1:
+            alike = [other.id for other in older if other.verb == job.verb]
+        self.post_message(RunLine(" ".join(["curves", *alike[:4]])))
 
     def action_move(self, where: str) -> None:
         if self.chosen:
