@@ -59,10 +59,13 @@ def svg(chart: Chart) -> str:
         f'font-family="sans-serif" font-size="11" fill="#777"><title>{chart.title} by step</title>'
     ]
     for part in range(5):
-        x, y = place(first + (last - first) * part / 4, low + (high - low) * part / 4)
+        value = low + (high - low) * part / 4
+        y = place(first, value)[1]
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{low + (high - low) * part / 4:.3g}</text>')
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{first + (last - first) * part / 4:g}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+    for step in _ticks(first, last):
+        parts.append(f'<text x="{place(step, low)[0]:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{step:,}</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">step</text>')
     for number, (name, curve) in enumerate(chart.curves.items()):
         ink = INKS[number % len(INKS)]
         drawn = [place(*point) for point in _thinned(curve)]
@@ -73,6 +76,11 @@ def svg(chart: Chart) -> str:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{ink}"/>' for x, y in drawn]
         parts.append(f'<text x="{LEFT + 8 + 130 * number}" y="{HEIGHT - 6}" fill="{ink}">{name}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def _ticks(first: float, last: float) -> list[int]:
+    """About five steps to be named, evenly spaced: whole numbers."""
+    return sorted({step for part in range(5) if first <= (step := round(first + (last - first) * part / 4)) <= last})
 
 
 def _range(values: list[float] | list[int]) -> tuple[float, float]:

@@ -17,11 +17,14 @@ from engine.evaluation.worst import WHY, worst
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.evaluation.compare import Difference
+    from engine.evaluation.compare import Comparison, Difference
     from engine.store.jobs import JobRecord
     from engine.store.models import ModelRecord
     from engine.store.runs import RunRecord
     from engine.store.workspace import Workspace
+
+    Against = tuple[RunRecord, Comparison] | str
+    """A run to hold another against, and how they compare; or in words why there is none."""
 
 ROWS = 20
 """Flips, and worst rows."""
@@ -61,7 +64,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a report is about; at least a run or a training is there. ``line`` says a job's Command as it would be typed."""
+    """What a report is about; at least a run or a training is there. ``line`` says a job's Command as it would be typed,
+    ``settings`` what it was set to."""
 
     workspace: Workspace
     model: ModelRecord | None
@@ -69,29 +73,42 @@ class Subject:
     training: JobRecord | None
     measuring: JobRecord | None
     line: Callable[[JobRecord], str]
+    settings: Callable[[JobRecord], dict[str, Any]]
 
 
 def gather(subject: Subject) -> Report:
     """All that is known of the subject. What is missing is said in its place, and is no error."""
     run, training = subject.run, subject.training
     name = subject.model.name if subject.model else run.model if run else str(training.command.get("name", "")) if training else ""
-    lead = []
+    lead = _who(subject.model) if subject.model else []
+    against = _against(subject, run) if run else ""
     if run:
         lead.append(f"Measured on {run.rows} rows of {run.dataset}/{run.split} ({run.task}): {headline(run.metrics)}.")
+    if not isinstance(against, str):
+        lead.append(_in_short(*against))
     if training and training.summary:
-        lead.append(f"Trained: {training.summary}.")
+        lead.append(f"The training: {training.summary}.")
     if run and subject.model and subject.model.created > run.created:
         lead.append("The model of this name was made anew after it was measured: what is said of the model may not be the one that was measured.")
-    sections = [*(_of_run(subject, run) if run else []), *(_curves(subject, training) if training else []), *_settings(subject)]
+    sections = [*(_of_run(run, against) if run else []), *(_curves(subject, training) if training else []), *_settings(subject)]
     return Report(f"{name}, {'run ' + run.id if run else 'job ' + training.id if training else ''}", lead, sections)
 
 
-def _of_run(subject: Subject, run: RunRecord) -> list[Section]:
+def _who(model: ModelRecord) -> list[str]:
+    """What a model is, for a reader who has never heard of it."""
+    on, rows = model.facts.get("trained_on"), model.facts.get("rows")
+    if not model.base or not on:
+        return []
+    learnt = f"{rows:,} rows of {on}" if isinstance(rows, int) else str(on)
+    return [f"{model.name} is {'an' if model.kind[0] in 'aeiou' else 'a'} {model.kind} made from {model.base}, trained on {learnt}."]
+
+
+def _of_run(run: RunRecord, against: Against) -> list[Section]:
     figures: list[list[Cell]] = [
         [words(name), Value(value, figure(name, value)), between(run.metrics, name)] for name, value in single(run.metrics).items()
     ]
     found = [Section("Figures", [f"Run {run.id} of {_day(run.created)}."], ["figure", "value", "95 % interval"], figures)]
-    found += _verdict(subject, run)
+    found += _verdict(run, against)
     try:
         rows = worst(predictions(run), ROWS)
     except BitternError as error:
@@ -110,20 +127,35 @@ def _of_run(subject: Subject, run: RunRecord) -> list[Section]:
     return found
 
 
-def _verdict(subject: Subject, run: RunRecord) -> list[Section]:
-    """The run against the newest run of its base on the same rows, with the rows that flipped."""
+def _against(subject: Subject, run: RunRecord) -> Against:
+    """The newest run of the model's base on the same rows, and how the two compare; or why that can't be said."""
     base = subject.model.base if subject.model else ""
     if not base:
-        return []
+        return ""
     same = (run.dataset, run.split, run.task, run.fingerprint)
     other = next((r for r in subject.workspace.runs.all() if r.model == base and (r.dataset, r.split, r.task, r.fingerprint) == same), None)
-    missing = f"“{base}”, from which it was trained, has no run on the same rows: evaluate {run.model} --on {run.dataset} --with base makes one."
     if other is None:
-        return [Section("Verdict", [missing])]
+        return f"“{base}”, from which it was trained, has no run on the same rows: evaluate {run.model} --on {run.dataset} --with base makes one."
     try:
         [compared] = compare_all(pairs([other, run]))
     except BitternError as error:
-        return [Section("Verdict", [f"{error.message} {error.hint}"])]
+        return f"{error.message} {error.hint}"
+    return other, compared
+
+
+def _in_short(other: RunRecord, compared: Comparison) -> str:
+    """The verdict in a sentence."""
+    told = {verdict: [words(d.metric) for d in compared.differences if d.verdict == verdict] for verdict in ("better", "worse")}
+    said = "; ".join(f"{verdict} in {', '.join(names)}" for verdict, names in told.items() if names)
+    return f"Against {other.model} on the same {compared.rows} rows: {said or 'no figure changed by more than chance'}."
+
+
+def _verdict(run: RunRecord, against: Against) -> list[Section]:
+    """The run against its base, with the rows that flipped."""
+    if isinstance(against, str):
+        return [Section("Verdict", [against])] if against else []
+    other, compared = against
+    base = other.model
     won = [row for row in compared.flipped if row["b_correct"]]
     lost = [row for row in compared.flipped if not row["b_correct"]]
     says = [
@@ -165,7 +197,7 @@ def _settings(subject: Subject) -> list[Section]:
     for title, job in (("How it was trained", subject.training), ("How it was measured", subject.measuring)):
         if job:
             rows: list[list[Cell]] = [
-                [name.rstrip("_").replace("_", " "), _plain(value)] for name, value in job.command.items() if value not in (None, "", [])
+                [name.rstrip("_").replace("_", " "), _plain(value)] for name, value in subject.settings(job).items() if value not in (None, "", [])
             ]
             found.append(Section(title, [_plain(subject.line(job)), _when(job)], ["setting", "value"], rows))
             found.append(_made_with(subject, job))

@@ -25,6 +25,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; } th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8884; }
 td { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 30rem; } th { font-weight: 600; }
+td data, td:first-child { white-space: nowrap; overflow-wrap: normal; } td data { font-variant-numeric: tabular-nums; }
+figure { display: inline-block; width: min(100%, 31rem); margin: 0 1rem 1rem 0; }
 svg { max-width: 100%; height: auto; display: block; } footer { margin-top: 3rem; color: #777; }
 """
 

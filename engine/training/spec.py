@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,6 +87,14 @@ class TrainSpec(BaseModel):
     def rows_measured(self) -> int:
         """Held-out rows in one forward pass."""
         return self.eval_batch_size or max(self.batch_size, 8)
+
+    def in_use(self) -> dict[str, Any]:
+        """The settings that have a say in this training, by name; those of other recipes and methods are left out."""
+        idle = set() if self.is_lora else {"rank", "alpha", "dropout", "target_modules", "init"}
+        idle |= set() if self.method == "prompt" else {"virtual_tokens"}
+        idle |= set() if self.recipe == "dpo" else {"loss", "label_smoothing"}
+        idle |= set() if self.recipe in ("dpo", "kto") else {"beta"}
+        return {name: value for name, value in self.model_dump().items() if name not in idle and value not in (None, "", "none")}
 
     def halved(self) -> TrainSpec | None:
         """The same training with at most half the rows in memory at once, or ``None`` when that is one row already.

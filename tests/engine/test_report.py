@@ -123,6 +123,12 @@ def test_the_page_parses_and_every_figure_is_the_stored_one(trained: Engine, tmp
     for told in ("abc123", "train a --on tickets", "f1", "learning rate"):
         assert told in text
     assert "secret" not in text
+    assert "tuned is a classifier made from a, trained on tickets/train." in text
+    assert "Against a on the same 60 rows: better in accuracy" in text, "the verdict stands at the beginning"
+    [settings] = [table for table in page.tables if table[0] == ["setting", "value"]]
+    told = {row[0]: row[1] for row in settings[1:]}
+    assert (told["learning rate"], told["base"]) == ("0.001", "a")
+    assert told["batch size"] == "32" and "beta" not in told, "what the recipe filled in is told, and what has no say is not"
 
 
 def test_what_rows_say_stays_text(trained: Engine, tmp_path: Path) -> None:
@@ -179,6 +185,8 @@ def test_curves_keep_each_step_once_and_one_point_is_drawn_too(trained: Engine) 
     heights = [float(point.split(",")[1]) for point in str(line.get("points")).split()]
     assert heights == sorted(heights) and len(heights) == 3, "a falling loss goes down the picture"
     ElementTree.fromstring(svg(Chart("Loss", {"loss": [(1, 2.0)]})))
+    named = [item.text for item in ElementTree.fromstring(svg(Chart("Loss", {"loss": [(0, 2.0), (42, 1.0)]}))) if item.get("text-anchor") == "middle"]
+    assert named == ["0", "10", "21", "32", "42"], "a step is a whole number"
 
 
 def test_a_training_without_a_run_and_a_run_without_a_model_have_reports(trained: Engine, tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def _aloud(by: str, slices: Sequence[Sequence[Slice]]) -> str:
 
 
 def _sentence(pair: Pair, comparison: Comparison, a: str, b: str) -> str:
-    from engine.evaluation.figures import by_row, figure, words
+    from engine.evaluation.figures import figure, words
 
     first = next((d for d in comparison.differences if d.p is not None), comparison.differences[0])
     said = (
@@ -235,7 +235,7 @@ def _sentence(pair: Pair, comparison: Comparison, a: str, b: str) -> str:
     said += "".join(
         f"; also {verdict}: {', '.join(names)}"
         for verdict in ("better", "worse")
-        if (names := [by_row(d.metric) for d in comparison.differences if d is not first and d.verdict == verdict])
+        if (names := [words(d.metric) for d in comparison.differences if d is not first and d.verdict == verdict])
     )
     if "correct" not in pair.left[0]:
         return f"{said}."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
 from engine.errors import BitternError, DataError, NotFound
@@ -94,7 +95,7 @@ def _of_job(workspace: Workspace, job: JobRecord) -> Subject:
 def _subject(workspace: Workspace, model: ModelRecord | None, run: RunRecord | None, training: JobRecord | None) -> Subject:
     from engine.evaluation.report import Subject
 
-    return Subject(workspace, model, run, training, _job(workspace, run.job) if run else None, _line)
+    return Subject(workspace, model, run, training, _job(workspace, run.job) if run else None, _line, partial(_settings, workspace))
 
 
 def _training(workspace: Workspace, model: ModelRecord | None) -> JobRecord | None:
@@ -106,6 +107,18 @@ def _job(workspace: Workspace, number: str) -> JobRecord | None:
         return workspace.jobs.get(number) if number.isdigit() else None
     except NotFound:
         return None
+
+
+def _settings(workspace: Workspace, job: JobRecord) -> dict[str, Any]:
+    """What a job was set to; of a training also what its recipe filled in where it was left open."""
+    from engine.commands.registry import restore
+    from engine.commands.training.train import Train
+
+    try:
+        command = restore(job.verb, job.command)
+        return command.spec(workspace.datasets.get(command.on)).in_use() if isinstance(command, Train) else job.command
+    except (BitternError, ValueError):  # Another version of Bittern wrote it, or its dataset is gone.
+        return job.command
 
 
 def _line(job: JobRecord) -> str:
