@@ -86,7 +86,7 @@ async def test_the_trials_of_a_sweep_by_keys(home: Path) -> None:
         await until(lambda: shown.view.chosen == 4)
         await pilot.press("v")
         await pilot.pause(0.1)
-        assert "┤" in drawn() and "●" not in drawn()
+        assert "┤" in drawn() and "●" not in drawn() and "A is each trial" in drawn()
         await pilot.press("escape")
         await until(lambda: app.screen is app.main)
         assert (await says(app, pilot, f"/trials {other.id}")).kind == "error"

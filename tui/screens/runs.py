@@ -91,7 +91,8 @@ class RunsScreen(Screen[None]):
         self.view.runs = found["data"]["runs"]
         self._draw_runs()
         if self.view.marked:
-            self._list("runs-list").choose(self.view.marked[-1])
+            # Not before the list has its place: a narrow screen shows three of its lines.
+            self.call_after_refresh(self._list("runs-list").choose, self.view.marked[-1])
         await self._look()
         if self.view.by:
             self.query_one("#runs-tabs", TabbedContent).active = "tab-slices"

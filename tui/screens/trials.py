@@ -39,6 +39,7 @@ class TrialsScreen(Screen[None]):
         super().__init__()
         self._bridge = bridge
         self.view = TrialsView(name)
+        self._summary = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="trials-title", markup=False)
@@ -73,7 +74,7 @@ class TrialsScreen(Screen[None]):
     def _list(self, summary: str) -> None:
         view = self.view
         ranked = view.ranked()
-        self.query_one("#trials-title", Static).update(Content(one_line(f"{view.data['title']}: {summary}", 200)))
+        self._summary = one_line(f"{view.data['title']}: {summary}", 200)
         entries = [(str(trial["trial"]), self._entry(rank, trial, len(ranked))) for rank, trial in enumerate(ranked)]
         self.query_one(NamedList).show(entries)
         if ranked and not view.chosen:
@@ -92,6 +93,8 @@ class TrialsScreen(Screen[None]):
     def draw(self) -> None:
         """The picture for the trial under the cursor."""
         if self.view.data:
+            told = self._summary if self.view.across else f"{self._summary} A is each trial, B the best so far."
+            self.query_one("#trials-title", Static).update(Content(told))
             self.query_one(PlotView).show(self.view.draw, self.view.inks(), None if self.view.across else self.view.chosen)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:

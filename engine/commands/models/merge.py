@@ -91,7 +91,7 @@ class Merge(Work):
             "weights": weights,
             "how": self.how,
         }
-        return Result(f"{self.name}: {record.kind}, from {record.source}.", data, opens=f"model:{self.name}")
+        return Result(f"{self.name}: {record.kind}, {record.source}.", data, opens=f"model:{self.name}")
 
     def _record(self, records: list[ModelRecord], weights: list[float], folder: Path) -> ModelRecord:
         from engine.store.models import ModelRecord
