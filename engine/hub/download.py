@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from engine.errors import DiskFull, HubError
+from engine.errors import DiskFull, HubError, explain
 from engine.hub.cache import cache_folder
 from engine.hub.choose import size
 from engine.hub.client import LOOK, bound, explain_hub, pause, wait_of
@@ -87,14 +87,20 @@ class Download:
 
     def check_room(self) -> None:
         """Raises ``DiskFull`` where what is still to come does not fit."""
+        if found := self._short(SPARE):
+            raise found
+
+    def _short(self, spare: int = 0) -> DiskFull | None:
+        """What is still to come, where it does not fit and leave ``spare`` bytes free."""
         needed = self._total - sum(self._done.values())
         free = shutil.disk_usage(next(folder for folder in (self._base, *self._base.parents) if folder.exists())).free
-        if needed and needed + SPARE > free:
-            here = f", beside the {size(self._total - needed)} that are here" if needed < self._total else ""
-            raise DiskFull(
-                f"{self._repository} needs {size(needed)} more{here}, and {size(free)} are free in {cache_folder()}.",
-                "Free some space (`disk` lists what takes it), or set HF_HUB_CACHE to a larger disk.",
-            )
+        if not needed or needed + spare <= free:
+            return None
+        here = f", beside the {size(self._total - needed)} that are here" if needed < self._total else ""
+        return DiskFull(
+            f"{self._repository} needs {size(needed)} more{here}, and {size(free)} are free in {cache_folder()}.",
+            "Free some space (`disk` lists what takes it), or set HF_HUB_CACHE to a larger disk. Then resume the job: it goes on where it was.",
+        )
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -132,6 +138,10 @@ class Download:
             threading.Thread(target=self._work, name=f"download-{number}", daemon=True).start()
         try:
             self._watch()
+        except OSError as error:  # The job's own notes have no room, perhaps on this very disk.
+            if isinstance(explain(error), DiskFull) and (short := self._short()):
+                raise short from error
+            raise
         finally:
             with self._lock:
                 self._over = True
@@ -141,7 +151,12 @@ class Download:
         path = self._base / "refs" / (revision or "main")
         if revision != self._sha and path.resolve().is_relative_to(self._base.resolve()):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self._sha, "ascii")
+            whole = path.with_name(f".{path.name}.bittern")
+            try:  # On a full disk the reference that is there stays.
+                whole.write_text(self._sha, "ascii")
+                whole.replace(path)
+            finally:
+                whole.unlink(missing_ok=True)
 
     # -- the caller's thread -----------------------------------------------------------------------------------
 
@@ -177,7 +192,7 @@ class Download:
 
     def _explained(self, error: BaseException) -> BaseException:
         found = explain_hub(error, self._repository)
-        return DiskFull(f"No space left for {self._repository} in {cache_folder()}.", found.hint) if isinstance(found, DiskFull) else found
+        return (self._short() or found) if isinstance(found, DiskFull) else found
 
     # -- the workers -------------------------------------------------------------------------------------------
 
@@ -270,7 +285,7 @@ class Download:
                 written = out.write(rest)
                 digest.add(rest[:written])
                 rest = rest[written:]
-            self._done[file.name] = digest.at
+                self._done[file.name] = digest.at
             self._moved, self._trouble = time.monotonic(), ""
 
     def _restart(self, file: Remote, out: BinaryIO, digest: Digest) -> None:

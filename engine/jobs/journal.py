@@ -28,7 +28,11 @@ class Journal:
         """Number the event, append it, and return it as written."""
         self._seq += 1
         written = replace(event, job=self._job, seq=self._seq)
-        self._file.write(json.dumps(to_dict(written), ensure_ascii=False) + "\n")
+        try:
+            self._file.write(json.dumps(to_dict(written), ensure_ascii=False) + "\n")
+        except OSError as error:
+            error.filename = str(self.path)  # A write that fails names no file.
+            raise
         return written
 
     def close(self) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+"""How SQLite says that the disk is full: for a write, and for the index of its log that the first to open it makes."""
+
+
 class Database:
     """A SQLite file that several threads and several processes use at once."""
 
@@ -32,13 +36,17 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
+        """This thread's connection. Raises ``DiskFull`` where there is no room for what SQLite keeps beside the file."""
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
             found = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
             found.row_factory = sqlite3.Row
-            found.execute("PRAGMA journal_mode=WAL")
-            found.execute("PRAGMA synchronous=NORMAL")
+            try:
+                found.execute("PRAGMA journal_mode=WAL")
+                found.execute("PRAGMA synchronous=NORMAL")
+            except sqlite3.OperationalError as error:
+                found.close()
+                raise (self._full(error) or error) from None
             self._local.connection = found
             with self._lock:
                 self._all.append(found)
@@ -59,9 +67,7 @@ class Database:
         except sqlite3.OperationalError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if "full" in str(error):
-                raise DiskFull(f"No space left for {self.path}.", "Free some space and try again; nothing was changed.") from None
-            raise
+            raise (self._full(error) or error) from None
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         return self.connection.execute(sql, values).fetchall()
@@ -81,6 +87,12 @@ class Database:
                 connection.close()
             self._all.clear()
         self._local = threading.local()
+
+    def _full(self, error: sqlite3.OperationalError) -> DiskFull | None:
+        """The error as a full disk, where that is what it means."""
+        if error.sqlite_errorname not in FULL:
+            return None
+        return DiskFull(f"No space left for {self.path}.", "Free some space and try again; nothing was changed.")
 
     def _migrate(self) -> None:
         names = sorted(module.name for module in pkgutil.iter_modules(migrations.__path__))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from engine.errors import WorkspaceError
+from engine.errors import DiskFull, WorkspaceError
 from engine.paths import Paths
 from engine.settings import Settings
 from engine.store.ballots import BallotTable
@@ -31,7 +31,7 @@ class Workspace:
     """Opened by each process on its own (a job's child too); SQLite keeps them from harming each other."""
 
     def __init__(self, root: Path, settings: Settings | None = None) -> None:
-        """Raises ``WorkspaceError`` when the folder cannot be made or read."""
+        """Raises ``WorkspaceError`` when the folder cannot be made or read, ``DiskFull``."""
         self.paths = Paths(root)
         try:
             self.paths.make()
@@ -39,7 +39,7 @@ class Workspace:
             raise WorkspaceError(f"{root}: {error.strerror}.", "Choose another folder with --workspace DIR or BITTERN_HOME.") from None
         self._keep_room()
         self.settings = settings or Settings.load(root)
-        self.database = Database(self.paths.database)
+        self.database = self._opened()
         self.datasets = DatasetTable(self.database)
         self.versions = VersionTable(self.database)
         self.models = ModelTable(self.database)
@@ -57,11 +57,21 @@ class Workspace:
         with suppress(OSError):
             self.paths.reserve.unlink(missing_ok=True)
 
+    def _opened(self) -> Database:
+        """The database; on a full disk by the room of the reserve, so that a person can look what to remove."""
+        try:
+            return Database(self.paths.database)
+        except DiskFull:
+            self.give_room()
+            return Database(self.paths.database)
+
     def _keep_room(self) -> None:
         if not self.paths.reserve.is_file():
-            with suppress(OSError):
+            try:
                 # Not in one step that a kill could leave half done, but a shorter reserve does no harm.
                 self.paths.reserve.write_bytes(b"\0" * RESERVE)
+            except OSError:  # Half a reserve would take the last bytes of a full disk.
+                self.give_room()
 
     def recall(self, key: str, otherwise: str = "") -> str:
         """A remembered choice: ``model``, ``dataset``, ``session``, …"""

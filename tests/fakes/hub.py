@@ -10,7 +10,10 @@ import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMIT = "a" * 40
 TOKEN = "hf_" + "t" * 34
@@ -21,7 +24,7 @@ TOKEN = "hf_" + "t" * 34
 class Trouble:
     """What goes wrong, a number of times each. ``cut``: an answer for a larger file breaks off after so many bytes;
     ``busy``: 429 with ``retry_after``; ``broken``: 500; ``silent``: seconds without a byte after the
-    first 1,000 of a file."""
+    first 1,000 of a file; ``midway``: what happens when half of a larger file is sent, before the rest is."""
 
     cut: int = 0
     cuts: int = 1
@@ -31,6 +34,7 @@ class Trouble:
     silent: float = 0
     ranges: bool = True
     damaged: bool = False
+    midway: Callable[[], None] | None = None
 
 
 class Hub(http.server.ThreadingHTTPServer):
@@ -166,6 +170,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.part(data[start:], trouble.cut, status, headers)
         if self.command == "GET" and trouble.silent and len(data) > 1000:
             return self.part(data[start:], max(0, 1000 - start), status, headers, trouble.silent)
+        if self.command == "GET" and trouble.midway and len(data) > 1000:
+            half = len(data) // 2 - start
+            self.part(data[start:], half, status, headers)
+            trouble.midway()
+            self.wfile.write(data[start:][half:])
+            return None
         return self.say(data[start:], status, headers)
 
     def part(self, data: bytes, most: int, status: int, headers: dict[str, str], wait: float = 0) -> None:

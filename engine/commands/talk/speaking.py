@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
 from engine.commands.talk.forms import remarks, value_of
 from engine.commands.talk.turns import turns
-from engine.errors import BitternError
+from engine.errors import BitternError, DiskFull
 from engine.events import TokenDelta
 from engine.inference.protocol import Sampling
 from engine.results import Result
@@ -128,13 +128,23 @@ class Kept:
     text: str = ""
     id: int = 0
     written: str = ""
-    _at: float = field(default_factory=time.monotonic)
+    _at: float = -KEEP_EVERY
 
     def take(self, piece: str) -> None:
-        """The next piece; from time to time all of it is written."""
+        """The next piece; from time to time all of it is written. On a full disk the answer goes on all the same."""
         self.text += piece
-        if not self.id or time.monotonic() - self._at > KEEP_EVERY:
-            self.write()
+        if time.monotonic() - self._at > KEEP_EVERY:
+            self._at = time.monotonic()
+            with suppress(DiskFull):
+                self.write()
+
+    def end(self, **facts: Any) -> None:
+        """Write all of it, for the last time. Raises ``DiskFull``."""
+        try:
+            self.write(**facts)
+        except DiskFull as full:
+            how = "only a part of it is kept" if self.id else "it is not kept"
+            raise DiskFull(f"The answer came, but {how}. {full.message}", "Free some space, then `regenerate` answers again.") from None
 
     def write(self, **facts: Any) -> None:
         """Write what there is. Where another process has written in the same place, this becomes an answer beside it."""
@@ -156,7 +166,7 @@ def speak(
     """Let the model answer the question ``under``, or go on with the answer ``begun``, and keep what it says. It may call the
     ``tools``, or those that went along with the question.
 
-    Raises ``ModelError``; whatever was said until then is kept.
+    Raises ``ModelError``, whatever was said until then is kept; ``DiskFull`` once the answer was heard.
     """
     sessions = desk.workspace.sessions
     tools = tools or under.facts.get("tools", ()) if begun is None else ()
@@ -170,13 +180,15 @@ def speak(
             desk.emit(TokenDelta(text=piece))
     except BaseException:
         if kept.id:
-            kept.write(usage={**asdict(backend.usage), "finish": "error"})
+            with suppress(DiskFull):  # What went wrong first is what a person is told.
+                kept.write(usage={**asdict(backend.usage), "finish": "error"})
         raise
     usage, said = asdict(backend.usage), remarks(backend, sampling)
-    if kept.id or backend.calls:
-        kept.write(usage=usage, remarks=said, calls=list(backend.calls))
+    if kept.id or kept.text or backend.calls:
+        kept.end(usage=usage, remarks=said, calls=list(backend.calls))
         context = measure(backend, settings["system"], sessions.path(kept.id), sampling.max_tokens)
-        kept.write(usage=usage, context=context)
+        with suppress(DiskFull):  # Only a figure: the answer is kept.
+            kept.write(usage=usage, context=context)
     data = {
         "answer": kept.text,
         "model": backend.facts.name,
