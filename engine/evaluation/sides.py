@@ -68,7 +68,7 @@ def run(job: JobContext, sides: list[Side], asked: list[tuple[str, list[Message]
     from engine.inference.pool import ModelPool
 
     file = job.folder / "answers.jsonl"
-    answers = {(row["side"], row["prompt"]): row["answer"] for row in kept.mend(file)}
+    answers = dict(map(_answered, kept.mend(file)))
     pool = ModelPool(job.workspace, hosted=False)
     total = len(sides) * len(asked)
     try:
@@ -91,3 +91,9 @@ def run(job: JobContext, sides: list[Side], asked: list[tuple[str, list[Message]
         )
         for number, (address, prompt) in enumerate(asked)
     ]  # fmt: skip
+
+
+def _answered(row: Any) -> tuple[tuple[int, int], str]:
+    """``(side, prompt)`` and the answer of a kept line. Earlier jobs wrote a list of the three."""
+    side, prompt, answer = row if isinstance(row, list) else (row["side"], row["prompt"], row["answer"])
+    return (side, prompt), answer

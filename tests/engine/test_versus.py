@@ -118,3 +118,18 @@ def test_what_is_wrong_with_a_side_is_said(engine: Engine, tiny: Engine) -> None
         tiny.run(tiny.parse("versus small,small+temperature=99 Hello"))
     with pytest.raises(NotFound, match="no ballot 99"):
         tiny.run(tiny.parse("vote 99 1"))
+
+
+def test_a_job_of_before_whose_answers_were_kept_as_lists_goes_on(tiny: Engine) -> None:
+    job = tiny.run(tiny.parse("versus small+temperature=0,small+temperature=1.5 --on lines --rows 3 --seed 1 --max-tokens 6")).data["job"]
+    finish(tiny, job)
+    before = [ballot.answers for ballot in tiny.workspace.ballots.all(job)]
+    file = tiny.workspace.paths.job(job) / "answers.jsonl"
+    file.write_text('[0, 0, "kept from before"]\n[1, 2, "this too"]\n[1, 1, "torn')
+    tiny.workspace.database.write("UPDATE jobs SET state = 'interrupted' WHERE id = ?", job)
+    tiny.run(tiny.parse(f"resume {job}"))
+    finish(tiny, job)
+    found = [ballot.answers for ballot in tiny.workspace.ballots.all(job)]
+    assert (found[0][0], found[2][1]) == ("kept from before", "this too")
+    assert (found[1], found[2][0]) == (before[1], before[2][0]), "the rest was asked again"
+    assert len(file.read_text().splitlines()) == 6
