@@ -83,6 +83,8 @@ class ModelError(BitternError):
     """A model that cannot be found, loaded, converted or run."""
 
     title = "This model can't be used"
+    wait: float | None = None
+    """Seconds after which a busy server may do better, 0 where it did not say; ``None`` where asking again is no use."""
 
 
 class HubError(BitternError):

@@ -14,7 +14,7 @@ from engine.models.load import load_causal
 from engine.models.turns import completion_tokens, prompt_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from engine.evaluation.tasks import Asked
@@ -29,10 +29,15 @@ IGNORED = -100
 def make(asked: Asked) -> Answers:
     """Raises ``ModelError``."""
     write = asked.spec.task == "generation"
-    if asked.job.workspace.models.get(asked.spec.model).kind == "seq2seq":
+    kind = asked.job.workspace.models.get(asked.spec.model).kind
+    if kind == "endpoint":
+        from engine.evaluation.served import Served
+
+        task: Answers = Served(asked)
+    elif kind == "seq2seq":
         from engine.evaluation.transduced import Transduced
 
-        task: Answers = Transduced(asked.folder, asked.dataset, asked.spec.max_tokens, write=write)
+        task = Transduced(asked.folder, asked.dataset, asked.spec.max_tokens, write=write)
     else:
         workspace, writer = asked.job.workspace, None
         if write and asked.spec.backend == "llamacpp":
@@ -85,7 +90,7 @@ class Answers:
     def length(self, row: dict[str, Any]) -> int:
         return sum(len(message["content"]) for message in as_messages(self._record, row))
 
-    def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> list[dict[str, Any]]:
+    def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> Iterable[dict[str, Any]]:
         chats = [as_messages(self._record, row) for row in rows]
         tokens = [self._tokens(chat) for chat in chats]
         prompts, answers = [prompt for prompt, _ in tokens], [answer for _, answer in tokens]
@@ -108,7 +113,12 @@ class Answers:
         if not self._write:
             return found
         backend = self.writer.says if self.writer else f"transformers, {str(self._model.dtype).removeprefix('torch.')}"
-        found = {"backend": backend, **both(found, texts.written([row["prediction"] for row in predictions], meant))}
+        return {"backend": backend, **both(found, self._of_words(predictions))}
+
+    def _of_words(self, predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The figures of what was written."""
+        meant = [row["reference"] for row in predictions]
+        found = texts.written([row["prediction"] for row in predictions], meant)
         return both(found, labels.labelled([row["label"] for row in predictions], meant)) if self.labels else found
 
     def _tokens(self, chat: list[dict[str, str]]) -> tuple[list[int], list[int]]:

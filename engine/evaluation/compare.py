@@ -104,6 +104,11 @@ def compare_all(found: Sequence[Pair]) -> list[Comparison]:
     ]
 
 
+def common(found: Sequence[Pair]) -> Row:
+    """The first row with what every run of the pairs tells of it: a server tells no likelihoods."""
+    return {name: value for name, value in found[0].left[0].items() if all(name in pair.left[0] and name in pair.right[0] for pair in found)}
+
+
 def held_against(measure: ByRow, left: Sequence[Row], rights: Sequence[Row]) -> Difference | None:
     """A metric on some rows of two runs; ``None`` where it has no meaning on them. ``adjusted`` is left open."""
     import numpy as np
@@ -160,7 +165,7 @@ def predictions(run: RunRecord) -> list[Row]:
 def _differences(pair: Pair) -> list[Difference]:
     a, b = pair.a, pair.b
     found = []
-    for measure in measures(a.metrics, pair.left[0]):
+    for measure in measures(a.metrics, common([pair])):
         if (difference := held_against(measure, pair.left, pair.right)) is None:
             continue
         found.append(difference)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.evaluation import kept
 from engine.inference.guard import neutralise
+from engine.inference.patient import patiently
 from engine.inference.protocol import Sampling
 from engine.inference.thoughts import CLOSE
 
@@ -71,7 +72,8 @@ class Judge:
         how = Sampling(
             temperature=0, top_p=1, top_k=0, repetition_penalty=1, max_tokens=self.max_tokens, seed=0, schema=_form(what, reasons=self.reasons)
         )
-        said = "".join(self.backend.stream([{"role": "user", "content": question(what, self.rubric, texts)}], how, job.token))
+        asked = [{"role": "user", "content": question(what, self.rubric, texts)}]
+        said = patiently(job, lambda: "".join(self.backend.stream(asked, how, job.token)))
         job.check()
         return said.strip()
 

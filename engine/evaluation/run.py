@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.data.lineage.pinned import dataset_of
@@ -22,7 +23,6 @@ from engine.store.runs import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from engine.evaluation.spec import EvalSpec
     from engine.evaluation.tasks import Task
@@ -37,14 +37,11 @@ def evaluate(job: JobContext, spec: EvalSpec, part: str = "") -> Result:
     for done in workspace.runs.all():
         if done.job == job.id and done.model == spec.model:  # Killed after everything was in place.
             return tell(done)
-    set_torch_threads(workspace.settings.threads)
     ending = f"-{part}" if part else ""
     file = job.folder / f"predictions{ending}.jsonl"
     # Another part of the job may have measured already: both must see the same rows.
     begun = any(done.job == job.id for done in workspace.runs.all())
     dataset = dataset_of(job, spec.dataset, begun=begun, kept=begun or file.is_file())
-    job.progress(0, None, "row", "loading the model")
-    expect_inference(job, spec.model, spec.batch_size)
     rows = load_split(dataset, spec.split)
     task = _task(job, spec, dataset, rows)
     chosen = _choose(job, spec, rows, task)
@@ -80,6 +77,11 @@ def tell(record: RunRecord) -> Result:
 
 
 def _task(job: JobContext, spec: EvalSpec, dataset: DatasetRecord, rows: Any) -> Task:
+    if job.workspace.models.get(spec.model).kind == "endpoint":
+        return make(Asked(job, spec, dataset, rows, Path(), None))
+    set_torch_threads(job.workspace.settings.threads)
+    job.progress(0, None, "row", "loading the model")
+    expect_inference(job, spec.model, spec.batch_size)
     trainable_folder(job, job.workspace.models.get(spec.model))
     # Read again: a conversion has put the folder into the record.
     folder, adapter = resolve(job.workspace, job.workspace.models.get(spec.model))
@@ -112,13 +114,14 @@ def _predict(job: JobContext, spec: EvalSpec, rows: Any, task: Task, chosen: Seq
     for start in range(len(predictions), len(chosen), spec.batch_size):
         job.check()
         numbers = chosen[start : start + spec.batch_size]
-        found = task.predict([rows[number] for number in numbers], job.token)
-        job.check()
-        batch = [
-            {"row": number, "address": f"{spec.dataset}/{spec.split}/{number}", **prediction}
-            for number, prediction in zip(numbers, found, strict=True)
-        ]
-        kept.append(file, batch)
+        batch: list[dict[str, Any]] = []
+        try:
+            for number, prediction in zip(numbers, task.predict([rows[number] for number in numbers], job.token), strict=True):
+                job.check()
+                batch.append({"row": number, "address": f"{spec.dataset}/{spec.split}/{number}", **prediction})
+        finally:  # What a server has answered before it failed is not asked again.
+            if batch:
+                kept.append(file, batch)
         predictions += batch
         job.progress(len(predictions), len(chosen), "row")
         right = [prediction["correct"] for prediction in predictions if "correct" in prediction]

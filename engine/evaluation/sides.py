@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.data.rows import load_split
@@ -10,9 +11,11 @@ from engine.data.shape import as_messages, as_text
 from engine.errors import DataError
 from engine.evaluation import kept
 from engine.evaluation.tally import shuffled
+from engine.inference.patient import patiently
 from engine.store.ballots import Ballot
 
 if TYPE_CHECKING:
+    from engine.inference.pool import ModelPool
     from engine.inference.protocol import Backend, Message
     from engine.jobs.context import CancelToken, JobContext
     from engine.store.datasets import DatasetRecord
@@ -76,8 +79,7 @@ def run(job: JobContext, sides: list[Side], asked: list[tuple[str, list[Message]
             for number, (_, prompt) in enumerate(asked):
                 job.check()
                 if (at, number) not in answers:
-                    with pool.use(side.model, use="batch") as backend:
-                        answers[at, number] = "".join(pieces(backend, side, prompt, job.token)).strip()
+                    answers[at, number] = patiently(job, partial(_whole, pool, side, prompt, job.token))
                     job.check()
                     kept.append(file, [{"side": at, "prompt": number, "answer": answers[at, number]}])
                 job.progress(len(answers), total, "answers", side.label)
@@ -91,6 +93,11 @@ def run(job: JobContext, sides: list[Side], asked: list[tuple[str, list[Message]
         )
         for number, (address, prompt) in enumerate(asked)
     ]  # fmt: skip
+
+
+def _whole(pool: ModelPool, side: Side, prompt: list[Message], cancel: CancelToken) -> str:
+    with pool.use(side.model, use="batch") as backend:
+        return "".join(pieces(backend, side, prompt, cancel)).strip()
 
 
 def _answered(row: Any) -> tuple[tuple[int, int], str]:

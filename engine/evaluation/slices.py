@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import DataError, NotFound
 from engine.evaluation.chance import holm
-from engine.evaluation.compare import Difference, Pair, held_against
+from engine.evaluation.compare import Difference, Pair, common, held_against
 from engine.evaluation.rowwise import measures
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Slice:
 def sliced(found: Sequence[Pair], groups: Sequence[str], metric: str = "") -> list[list[Slice]]:
     """For each pair its slices, in the order of their names in ``groups`` (one name a row). p is Holm's over all slices
     of all pairs. Without ``metric`` the first that can be tested. Raises ``NotFound``."""
-    known = measures(found[0].a.metrics, found[0].left[0])
+    known = measures(found[0].a.metrics, common(found))
     names = [measure.name for measure in known]
     if metric and metric not in names:
         raise NotFound.named("figure", metric, names, f"By row there are {', '.join(names)}.")

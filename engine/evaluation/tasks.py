@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.evaluation.questions import recognised
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from engine.evaluation.spec import EvalSpec, TaskName
@@ -32,8 +32,9 @@ class Task(Protocol):
         """About how long the row is: rows of near-equal length share a batch."""
         ...
 
-    def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> list[dict[str, Any]]:
-        """A prediction for each row, in order. May end early when ``token`` asks; the caller then throws it away."""
+    def predict(self, rows: Sequence[dict[str, Any]], token: CancelToken) -> Iterable[dict[str, Any]]:
+        """A prediction for each row, in order, all of them or one by one. May end early when ``token`` asks; the caller then
+        throws away what comes."""
         ...
 
     def measure(self, predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -43,8 +44,8 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a task is made from. ``folder`` is a transformers folder, ``adapter`` a PEFT folder to put on it; ``rows`` is
-    the split, a ``datasets.Dataset``."""
+    """What a task is made from. ``folder`` is a transformers folder (of a served model, whose files are not here, an empty path),
+    ``adapter`` a PEFT folder to put on it; ``rows`` is the split, a ``datasets.Dataset``."""
 
     job: JobContext
     spec: EvalSpec
@@ -84,7 +85,7 @@ TASKS: dict[TaskName, Kind] = {
     "choice": Kind(
         "engine.evaluation.choice", ("chat", "adapter"), recognised, "a question, options and an answer (name them: --question, --options, --answer)"
     ),
-    "generation": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _ANSWERED, _ANSWER),
+    "generation": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq", "endpoint"), _ANSWERED, _ANSWER),
     "perplexity": Kind("engine.evaluation.answers", ("chat", "adapter", "seq2seq"), _LIKELY, f"plain text, {_ANSWER}"),
     "retrieval": Kind(
         "engine.evaluation.retrieval",

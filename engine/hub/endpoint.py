@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine.errors import ModelError
+from engine.hub.client import wait_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ SERVICE = "bittern"
 """Under which the keyring has our keys."""
 PATIENCE = 60.0
 """Seconds without a byte before a server counts as dead."""
+BUSY = (429, 502, 503, 504)
+"""How servers say that another time would do."""
 UNKNOWN = (400, 422)
 """How servers refuse a request with a field that they do not know, before they answer anything."""
 
@@ -102,8 +105,16 @@ class Server:
         )
 
     def _explain(self, error: Exception, model: str) -> ModelError:
+        found, response = self._told(error, model), getattr(error, "response", None)
+        if response is not None and response.status_code in BUSY:
+            found.wait = wait_of(429, response.headers) if response.headers.get("retry-after") else 0.0
+        elif response is None and "broke off" in found.message:
+            found.wait = 0.0
+        return found
+
+    def _told(self, error: Exception, model: str) -> ModelError:
         status = getattr(getattr(error, "response", None), "status_code", 0)
-        said = _said(error)
+        said = _said(error, self._key)
         hints = {
             401: ("refuses the key", "Set the right key: connect it again with --key-env or --key-from-keyring."),
             403: ("refuses the key", "This key may not use it: connect it again with another."),
@@ -166,8 +177,8 @@ def base(url: str) -> str:
     return url if urlsplit(url).path.rstrip("/").endswith("/v1") else f"{url}/v1"
 
 
-def _said(error: Exception) -> str:
-    """What the server gave as its reason, on one short line."""
+def _said(error: Exception, key: str) -> str:
+    """What the server gave as its reason, on one short line; without the key, should it say that."""
     response = getattr(error, "response", None)
     try:
         body = response.json() if response is not None else {}
@@ -175,7 +186,7 @@ def _said(error: Exception) -> str:
         text = told.get("message", "") if isinstance(told, dict) else str(told)
     except Exception:
         return ""
-    line = " ".join(str(text).split())[:200].rstrip(".")
+    line = " ".join((str(text).replace(key, "…") if key else str(text)).split())[:200].rstrip(".")
     return f": {line}" if line.isprintable() and line else ""
 
 

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 MODELS = ("echo", "dies", "slow", "calls", "thinks", "403", "429", "500", "503", "garbage", "refuses")
 
 
+class Refused(RuntimeError):
+    """What an ``answer`` raises to refuse with a status other than 500."""
+
+    def __init__(self, status: int, said: str = "", **headers: str) -> None:
+        super().__init__(said or f"that is {status}")
+        self.status, self.headers = status, {name.replace("_", "-"): value for name, value in headers.items()}
+
+
 class Server(ThreadingHTTPServer):
     """``requests`` are the bodies that came; ``hung_up`` is set when a reader of ``slow`` has gone."""
 
@@ -29,7 +37,7 @@ class Server(ThreadingHTTPServer):
         self.lock = ""
         """The only key that opens, where there is one."""
         self.answer: Callable[[dict[str, Any]], str] | None = None
-        """What it says to a request, where it does not echo; a ``RuntimeError`` becomes status 500."""
+        """What it says to a request, where it does not echo; a ``RuntimeError`` becomes status 500, a ``Refused`` its own."""
 
     @property
     def url(self) -> str:
@@ -59,14 +67,14 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 said = self.server.answer(body) if self.server.answer else None
             except RuntimeError as error:
-                self._json(500, {"error": {"message": str(error)}})
+                self._json(getattr(error, "status", 500), {"error": {"message": str(error)}}, getattr(error, "headers", {}))
             else:
                 self._stream(model, body, said)
 
     def _opens(self) -> bool:
         opens = self.server.lock in ("", self.headers.get("Authorization", "").removeprefix("Bearer "))
         if not opens:
-            self._json(401, {"error": {"message": "no such key"}})
+            self._json(401, {"error": {"message": f"no such key: {self.headers.get('Authorization', '').removeprefix('Bearer ')}"}})
         return opens
 
     def _stream(self, model: str, body: dict[str, Any], said: str | None) -> None:
@@ -106,9 +114,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
         self.wfile.flush()
 
-    def _json(self, status: int, body: dict[str, Any]) -> None:
+    def _json(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

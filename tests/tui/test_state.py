@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine import events
-from tui.state.catalog import count, size
+from tui.state.catalog import CatalogState, count, size
 from tui.state.chat import ChatState, support
 from tui.state.jobs import Curve, JobsState, bar, chart, shown, span
 from tui.state.plot import plain
@@ -191,3 +191,11 @@ def test_the_last_error_offers_its_ways_out_until_something_else_is_said() -> No
     assert chat.offered == repairs
     chat.add("user", "hello")
     assert chat.offered == []
+
+
+def test_a_connected_server_is_a_model_to_talk_to() -> None:
+    from engine.store.models import ModelRecord
+
+    catalog = CatalogState()
+    catalog.load([], [ModelRecord("far", "endpoint", "http://127.0.0.1:1/v1", 0)], "", "far", "main")
+    assert [model.talks for model in catalog.models] == [True]

@@ -93,7 +93,7 @@ class ModelDetail(VerticalScroll):
         ]  # fmt: skip
         for name, value in lines:
             parts += [(pad(one_line(name, 24), width), "$text-muted"), clean(value), "\n"]
-        how = "t trains on it, e measures it."
+        how = "t trains on it, e measures it." if model.kind != "endpoint" else "e measures what it writes."
         if model.talks:
             how = f"Enter in Models uses it for chat and answers. {how}"
         elif model.kind == "tokenizer":

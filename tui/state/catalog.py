@@ -39,7 +39,7 @@ class ModelView:
     @property
     def talks(self) -> bool:
         """Whether one can chat with it."""
-        return self.kind in ("chat", "adapter", "seq2seq")
+        return self.kind in ("chat", "adapter", "seq2seq", "endpoint")
 
     def lines(self) -> list[tuple[str, str]]:
         """Its facts, as a person reads them."""

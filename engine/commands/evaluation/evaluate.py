@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from engine.store.workspace import Workspace
 
 
+LIKELY: tuple[TaskName, ...] = ("choice", "perplexity")
+"""Tasks that ask how likely a model finds a text."""
+
+
 class Evaluate(Work):
     """Measure a model on a dataset, and keep every prediction.
 
@@ -27,7 +31,8 @@ class Evaluate(Work):
     (exact match, ROUGE-L, chrF) and by the perplexity of the right answer; on labelled texts by its labels too; on
     questions with options by which of them it finds likeliest (choice). An encoder or a reranker is measured by what it
     puts first for a query (nDCG, MRR, recall): out of --corpus, against --qrels, or, on pairs, out of all texts that
-    belong to some query of the split.
+    belong to some query of the split. A model behind a server is measured by what it writes alone, --batch-size rows at
+    once: a server tells no likelihoods.
     Measure two models on the same rows, then `compare` them; --with does both in one job and ends with the comparison.
     """
 
@@ -38,6 +43,7 @@ class Evaluate(Work):
         "evaluate smollm2 --on tickets",
         "evaluate banking --on banking77 --rows 0",
         "evaluate smollm2 --on tickets --task perplexity",
+        "evaluate vllm --on tickets --batch-size 16",
         "evaluate smollm2-tickets --on tickets --with base",
         "evaluate minilm --on queries --corpus documents --qrels judgements",
         "evaluate smollm2 --on exam --task choice --question stem --options a,b,c,d --answer key",
@@ -49,7 +55,7 @@ class Evaluate(Work):
     split: str = Field("", description="The split (test, or validation, or the only one)")
     task: Literal["auto", TaskName] = Field("auto", description="What the model is asked to do")
     rows: int = Field(200, ge=0, description="Measure on so many rows, drawn with the seed; 0 for all")
-    batch_size: int = Field(8, ge=1, description="Rows in one forward pass")
+    batch_size: int = Field(8, ge=1, description="Rows in one forward pass, or questions to a server at once")
     max_tokens: int = Field(64, ge=1, description="Longest generated answer, in tokens")
     seed: int = Field(0, ge=0, description="Which rows are drawn")
     backend: Literal["auto", Backend] = Field(
@@ -69,6 +75,8 @@ class Evaluate(Work):
         return f"evaluate {self.model}{f' with {self.with_}' if self.with_ else ''} on {self.on}"
 
     def prepare(self, desk: Desk) -> Evaluate:
+        from engine.hub.endpoint import key_of
+
         workspace = desk.workspace
         model, dataset = workspace.models.get(self.model), workspace.datasets.get(self.on)
         if model.kind == "adapter":
@@ -80,7 +88,11 @@ class Evaluate(Work):
         baseline = self._baseline(desk, model)
         if baseline:
             _check(task, workspace.models.get(baseline), dataset, named, asked=asked)
-        backend = writes(workspace, [model, *([workspace.models.get(baseline)] if baseline else [])], self.backend, task)
+        models = [model, *([workspace.models.get(baseline)] if baseline else [])]
+        for served in models:
+            if served.kind == "endpoint":
+                key_of(str(served.facts.get("key_env", "")), str(served.facts.get("keyring", "")))  # Says at once that there is none.
+        backend = writes(workspace, models, self.backend, task)
         others = retrieving(desk, self, [model.kind, *([workspace.models.get(baseline).kind] if baseline else [])]) if task == "retrieval" else {}
         return self.model_copy(update={"task": task, "split": split_of(self.split, dataset), "with_": baseline, "backend": backend, **others})
 
@@ -157,8 +169,13 @@ def retrieving(desk: Desk, asked: Evaluate, kinds: list[str]) -> dict[str, str]:
     return {"encoder": search_encoder(desk, asked.encoder).name} if set(kinds) != {"encoder"} else {}
 
 
-def writes(workspace: Workspace, models: list[ModelRecord], asked: Literal["auto", Backend], task: TaskName | None) -> Backend:
-    """What writes the answers of these models, all of them alike. Raises ``ModelError``, ``DataError``."""
+def writes(workspace: Workspace, models: list[ModelRecord], asked: Literal["auto", Backend], task: TaskName | None) -> Literal["auto", Backend]:
+    """What writes the answers of these models, all of them alike, but for those of servers. Raises ``ModelError``, ``DataError``."""
+    models = [model for model in models if model.kind != "endpoint"]
+    if not models:
+        if asked != "auto":
+            raise DataError("A server writes its answers by itself.", "Leave --backend out.")
+        return asked
     if task != "generation":
         if asked == "llamacpp":
             raise DataError(f"--backend is for what a model writes, not for {task}.", "Leave it out, or say --task generation.")
@@ -183,6 +200,12 @@ def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, na
         raise DataError(f"--{next(iter(named))} is for questions with options, not for {task}.", "Leave it out, or say --task choice.")
     if model.kind == "tokenizer":
         raise ModelError(f"“{model.name}” is a tokenizer: it answers nothing.", "`stats DATASET --tokens NAME` measures a tokenizer.")
+    if model.kind == "endpoint" and (task in LIKELY or (not TASKS["generation"].fits(dataset) and any(TASKS[name].fits(dataset) for name in LIKELY))):
+        raise ModelError(
+            f"“{model.name}” is behind a server, and a server tells no likelihood of a text that is given to it: "
+            f"it can't be measured by {task if task in LIKELY else ' or '.join(name for name in LIKELY if TASKS[name].fits(dataset))}.",
+            f"Measure what it writes (--task generation), on {TASKS['generation'].needs}; or bring the model itself: pull.",
+        )
     if model.kind == "encoder" and (task is None or (task == "retrieval" and not TASKS[task].fits(dataset))):
         raise ModelError(
             f"“{model.name}” is an encoder: it gives texts a place, not an answer.",
