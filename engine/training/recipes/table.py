@@ -85,7 +85,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         shapes=("classification",),
         needs="A classifier needs a text and a label column.",
         defaults={
-            "learning_rate": 5e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "learning_rate": 2e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
             "eval_rows": 256,
         },
         roles=("text", "label"),
