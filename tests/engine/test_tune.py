@@ -110,6 +110,16 @@ def test_perplexity_is_that_of_torch(gguf: Path) -> None:
     assert perplexity(gguf, TEXT) == pytest.approx(expected, rel=2e-3)
     with pytest.raises(ModelError, match="too short"):
         perplexity(gguf, "a")
+    heard: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        heard.append((done, total))
+        if done >= 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        perplexity(gguf, TEXT, step=stop)
+    assert 3 <= heard[-1][0] < heard[-1][1], "it is heard while it says the text, and stops there"
 
 
 def test_the_fastest_is_measured_remembered_used_and_forgotten(opened: Engine) -> None:

@@ -104,8 +104,16 @@ class Tune(Work):
         source = Path(record.gguf)
         own = read_header(source).quantisation
         text = "\n\n".join(row["text"] for row in guide_rows())
-        job.progress(0, 1, "file", f"perplexity of {source.name}")
-        was = perplexity(source, text, READ)
+
+        def measured(file: Path) -> float:
+            def step(done: int, total: int) -> None:
+                job.check()
+                job.progress(done, total, "token", f"perplexity of {file.name}")
+
+            step(0, READ)
+            return perplexity(file, text, READ, step)
+
+        was = measured(source)
         files, qualities = {own: source}, [{"quantisation": own, "perplexity": was, "ratio": 1.0, "refused": ""}]
         for kind in self.quantisations:
             if kind == own:
@@ -114,8 +122,7 @@ class Tune(Work):
             if refused := self._make(job, source, file, kind):
                 qualities.append({"quantisation": kind, "perplexity": None, "ratio": None, "refused": refused})
                 continue
-            job.progress(0, 1, "file", f"perplexity of {file.name}")
-            now = perplexity(file, text, READ)
+            now = measured(file)
             refused = f"perplexity {was:.2f} to {now:.2f}: {100 * (now / was - 1):+.1f} %" if now > was * LOSS else ""
             qualities.append({"quantisation": kind, "perplexity": now, "ratio": now / was, "refused": refused})
             if refused:
