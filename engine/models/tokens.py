@@ -102,6 +102,8 @@ def tokenizer_of(workspace: Workspace, name: str) -> tuple[ModelRecord, Path]:
     record = workspace.models.get(name)
     if record.kind == "adapter":
         record = workspace.models.get(record.base)
+    if record.kind == "endpoint":
+        raise ModelError(f"“{record.name}” runs on a server, which can't be asked for its tokens.", "Use the tokenizer of a model that is here.")
     for file in (Path(record.folder or "/") / "tokenizer.json", Path(record.gguf or "/")):
         if file.is_file():
             return record, file

@@ -74,6 +74,14 @@ def test_what_is_no_server_of_models_is_told_when_it_is_connected(engine: Engine
         assert "address" in caught.value.hint
 
 
+def test_a_served_model_is_no_model_of_this_machine(house: Engine) -> None:
+    for line in ("load m-echo", "tokens --model m-echo hello", "fit m-echo"):
+        with pytest.raises(ModelError, match="runs on a server"):
+            run(house, line)
+    table = house.run(house.parse("models")).table
+    assert table and {tuple(row[1:4]) for row in table.rows} == {("endpoint", "a server", "")}
+
+
 @contextmanager
 def stranger(answer: bytes | None) -> Iterator[str]:
     """A server that answers everything with the same bytes, or knows nothing."""

@@ -105,7 +105,7 @@ class JobView:
         told = size if self.unit == "bytes" else "{:g}".format
         if self.total:
             found.append((self.unit or "done", f"{told(self.done)} / {told(self.total)}"))
-        elif self.done:
+        elif self.done and self.unit not in self.curves:
             found.append((self.unit or "done", told(self.done)))
         if self.rate and self.state == "running":
             found.append(("speed", f"{size(self.rate)}/s" if self.unit == "bytes" else f"{self.rate:.3g} {self.unit}/s"))

@@ -43,14 +43,14 @@ class Models(Now):
             [
                 f"{record.name}{' *' if record.name == used else ''}",
                 record.kind,
-                "llama.cpp" if record.gguf else "transformers",
-                human(record.bytes),
+                "a server" if record.kind == "endpoint" else "llama.cpp" if record.gguf else "transformers",
+                human(record.bytes) if record.bytes else "",
                 (record.base or record.source) + _at(record),
             ]
             for record in found
         ]
         return Result(
-            f"{len(found)} models.",
+            f"{len(found)} model{'' if len(found) == 1 else 's'}.",
             {"models": [as_data(record) for record in found], "in_use": used},
             Table(["model", "kind", "runs on", "size", "from"], rows),
         )

@@ -51,6 +51,8 @@ class Load(Work):
 
     def prepare(self, desk: Desk) -> Load:
         record = desk.models.record(self.model)
+        if record.kind == "endpoint":
+            raise ModelError(f"“{record.name}” runs on a server: there is nothing to load here.", f"It answers at once: chat --model {record.name}")
         if self.dtype != "auto" and self.quantise:
             raise BitternError("A model has one dtype.", "Give --dtype or --quantise.")
         base = desk.workspace.models.get(record.beneath) if record.beneath else record
