@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
     from textual.widget import Widget
 
+    from engine.commands.base import Command
     from engine.engine import Engine
     from tui import messages
     from tui.bridge import Bridge
@@ -273,6 +274,11 @@ class Roaming(Base):
         elif kind in SCREENS:
             screen = await self.bridge.call(lambda: screen_for(kind))
             self.push_screen(screen(self.bridge, name))
+
+    async def compare(self, request: Command) -> None:
+        """The answers of a ``versus`` side by side, while they come."""
+        screen: Any = await self.bridge.call(lambda: screen_for("versus"))
+        self.push_screen(screen(self.bridge, request.model_dump()["sides"], request))
 
     async def on_open_screen(self, event: messages.OpenScreen) -> None:
         await self.open_address(f"{event.kind}:{event.name}")

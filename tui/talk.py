@@ -146,6 +146,9 @@ class Talk:
                 app.show_chat()
             app.fail(explain(error))
             return
+        if command.verb == "versus" and getattr(command, "text", "").strip() and not getattr(command, "on", ""):
+            await app.compare(command)
+            return
         ticket = app.engine.dispatch(command)
         if quiet:
             app.chat.begin_quietly(ticket)

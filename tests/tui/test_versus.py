@@ -12,6 +12,7 @@ from tests.tui.test_flows import says, until
 from tui.app import BitternApp
 from tui.screens.versus import Column, VersusScreen
 from tui.state.versus import VersusView
+from tui.widgets.chatbox import ChatBox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,4 +85,16 @@ async def test_a_prompt_fills_the_columns(tiny_home: Path, monkeypatch: pytest.M
         await pilot.press("2")
         await until(lambda: not screen.view.waits)
         assert str(screen.query(Column)[1].border_title).startswith("2 · small+temperature=")
+        await pilot.press("escape")
+        await until(lambda: app.screen is app.main)
+        for line in ("/versus small,small+max-tokens=2 --seed 3 Say heron", "/versus small,nothing Say heron"):
+            box = app.main.query_one(ChatBox)
+            box.focus()
+            box.put(line)
+            await pilot.press("enter")
+            at_once: VersusScreen = await until(lambda: app.screen if isinstance(app.screen, VersusScreen) else None)
+            await until(lambda at=at_once: at.view.waits or at.view.note)
+            assert "no model called “nothing”" in at_once.view.note if "nothing" in line else at_once.view.ballot["seed"] == 3
+            await pilot.press("escape")
+            await until(lambda: app.screen is app.main)
     engine.close(5)

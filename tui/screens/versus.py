@@ -14,12 +14,14 @@ from textual.widgets import Footer, Input, Static
 
 from engine import events
 from engine.errors import BitternError, Stopped
+from tui.messages import Told
 from tui.state.versus import VersusView
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from engine.commands.base import Command
     from engine.engine import Engine
     from tui.bridge import Bridge
 
@@ -36,7 +38,8 @@ class Column(VerticalScroll):
 
 
 class VersusScreen(ModalScreen[None]):
-    """``name`` is a ballot's number, ``batch-JOB`` for the ballots of a job, or the sides (``a,b``) that wait for a prompt."""
+    """``name`` is a ballot's number, ``batch-JOB`` for the ballots of a job, or the sides (``a,b``) that wait for a prompt;
+    ``request`` is a ``versus`` that is answered at once."""
 
     CSS = """
     VersusScreen { align: left top; background: $background; }
@@ -60,9 +63,10 @@ class VersusScreen(ModalScreen[None]):
 
         event: events.Event
 
-    def __init__(self, bridge: Bridge, name: str) -> None:
+    def __init__(self, bridge: Bridge, name: str, request: Command | None = None) -> None:
         super().__init__()
         self._bridge = bridge
+        self._request = request
         self.view = VersusView(name)
         self._cancel: Any = None
 
@@ -80,6 +84,8 @@ class VersusScreen(ModalScreen[None]):
             self.view.begin("")
             prompt.focus()
             await self._draw()
+            if self._request and (engine := self._bridge.engine):
+                await self._begin(engine, self._request)
         else:
             await self._run(["ballot", self.view.name] if self.view.name.isdigit() else ["ballot", "--batch", self.view.batch])
 
@@ -124,27 +130,31 @@ class VersusScreen(ModalScreen[None]):
         engine, text = self._bridge.engine, event.value.strip()
         if engine is None or not text or self.view.ticket:
             return
-        event.input.value = ""
-        self.view.begin("asked")
-        await self._draw()
-        self.run_worker(self._ask(engine, text), exit_on_error=False)
-
-    async def _ask(self, engine: Engine, text: str) -> None:
-        """Let the sides answer: their pieces come as messages, the whole as a ballot."""
         from engine.commands.registry import command
 
+        event.input.value = ""
+        values = self._request.model_dump(exclude_unset=True) if self._request else {"sides": self.view.sides}
+        await self._begin(engine, command("versus").model_validate({**values, "text": text}))
+
+    async def _begin(self, engine: Engine, request: Command) -> None:
+        self.view.begin("asked")
+        await self._draw()
+        self.run_worker(self._ask(engine, request), exit_on_error=False)
+
+    async def _ask(self, engine: Engine, request: Command) -> None:
+        """Let the sides answer: their pieces come as messages, the whole as a ballot."""
         self._cancel = cancel = engine.token()
 
         def hear(event: events.Event) -> None:
             self.post_message(self.Heard(event))
 
         try:
-            request = command("versus").model_validate({"sides": self.view.sides, "text": text})
             found = await self._bridge.call(lambda: engine.run(request, hear, cancel))
         except (BitternError, Stopped) as error:
             self.view.ticket, self.view.note = "", "Stopped." if isinstance(error, Stopped) else clean(str(error))
         else:
             self.view.take(found.data)
+            self.app.post_message(Told(found.summary))  # the conversation keeps its number
             self.query_one("#versus-columns").children[0].focus()
         await self._draw()
 
