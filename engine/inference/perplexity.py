@@ -14,7 +14,7 @@ from engine.errors import ModelError
 from engine.inference.llama_server import open_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 ROOM = 2048
@@ -40,7 +40,7 @@ def perplexity(gguf: Path, text: str, tokens: int = 400, step: Callable[[int, in
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(f"llama.cpp can't load {gguf}: {error}.", "It is not used.") from None
 
-    def ask(path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def ask(path: str, body: dict[str, Any]) -> Generator[dict[str, Any]]:
         """The answer, or the pieces of a streamed one."""
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         request = urllib.request.Request(server.listening_address + path, json.dumps(body).encode(), headers)  # noqa: S310 (our own port)

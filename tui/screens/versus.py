@@ -137,7 +137,7 @@ class VersusScreen(ModalScreen[None]):
         await self._begin(engine, command("versus").model_validate({**values, "text": text}))
 
     async def _begin(self, engine: Engine, request: Command) -> None:
-        self.view.begin("asked")
+        self.view.begin("asked", str(request.model_dump()["text"]))
         await self._draw()
         self.run_worker(self._ask(engine, request), exit_on_error=False)
 

@@ -17,6 +17,7 @@ class VersusView:
     texts: list[str] = field(default_factory=list)
     ticket: str = ""
     note: str = ""
+    asked: str = ""
 
     def __post_init__(self) -> None:
         if self.name.startswith("batch-"):
@@ -24,9 +25,9 @@ class VersusView:
         elif not self.name.isdigit():
             self.sides = self.name
 
-    def begin(self, ticket: str) -> None:
+    def begin(self, ticket: str, asked: str = "") -> None:
         """An answer was asked for: empty columns."""
-        self.ballot, self.ticket, self.note = {}, ticket, ""
+        self.ballot, self.ticket, self.note, self.asked = {}, ticket, "", asked
         self.texts = [""] * len(self.sides.split(","))
 
     def add(self, side: int, text: str) -> None:
@@ -56,7 +57,7 @@ class VersusView:
     def head(self) -> str:
         """The prompt, or what is being done."""
         if self.ticket:
-            return "answering, one after the other …"
+            return f"{self.asked}   (answering, one after the other …)".lstrip()
         prompt = self.ballot.get("prompt") or []
         number = f"{self.ballot['ballot']}  " if self.ballot else ""
         return number + (prompt[-1]["content"] if prompt else self.note)
