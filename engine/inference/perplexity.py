@@ -49,7 +49,8 @@ def perplexity(gguf: Path, text: str, tokens: int = 400, step: Callable[[int, in
                 if line.strip():
                     yield json.loads(line.removeprefix(b"data: "))
 
-    ids = next(ask("/tokenize", {"content": text}))["tokens"][: min(tokens, ROOM - 8) + 1]
+    with closing(ask("/tokenize", {"content": text})) as told:
+        ids = next(told)["tokens"][: min(tokens, ROOM - 8) + 1]
     if len(ids) < 16:
         raise ModelError("The text is too short to measure a model on.", "Give one of at least 16 tokens.")
     said: list[dict[str, Any]] = []
