@@ -12,7 +12,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from engine.devices import bf16_pays, set_torch_threads, torch_device
-from engine.errors import BitternError, JobError, ModelError
+from engine.errors import BitternError, ModelError
 from engine.models.convert import trainable_folder
 from engine.paths import write_json
 from engine.training import checkpoints
@@ -136,7 +136,7 @@ def train(
             rescue.keep(trainer, report.seconds)
         raise
     if watch.wrong:
-        raise JobError(f"{watch.wrong}.", watch.way_out())
+        raise watch.failed()
     if watch.ended or spec.patience:
         return _best(job, spec, trainer, report.seconds, ended=watch.ended)
     if trainer.state.global_step < trainer.state.max_steps:

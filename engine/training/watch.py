@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from transformers import TrainerCallback
 
+from engine.errors import JobError, Repair
 from engine.training.checkpoints import newest, step_of
 from engine.training.recipes.table import RECIPES
 
@@ -124,14 +125,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def _since_best(self, state: TrainerState) -> int:
         return sum("eval_loss" in entry and entry["step"] > (state.best_global_step or 0) for entry in state.log_history)
 
-    def way_out(self) -> str:
-        """What to change after it went wrong, and from where the training can go on."""
+    def failed(self) -> JobError:
+        """What went wrong, what to change, and from where the training can go on."""
         last = newest(self._job.folder / "checkpoints")
-        rate = f"{self._spec.learning_rate / 4:.1g}"
-        line = f"resume {self._job.id} --learning-rate {rate}"
+        line = f"resume {self._job.id} --learning-rate {self._spec.learning_rate / 4:.1g}"
         kept = f"The checkpoint of step {step_of(last)} is kept: `{line}` goes on from there" if last else f"`{line}` begins again"
         look = f"mask {self._spec.dataset} --model {self._spec.base}" if RECIPES[self._spec.recipe].adapter else f"show {self._spec.dataset}"
-        return (
+        way = (
             f"{kept}, more gently than with {self._spec.learning_rate:g}. More rows a step (--grad-accumulation) make it steadier too;"
             f" where that does not help, look at the rows: `{look}`"
         )
+        return JobError(f"{self.wrong}.", way, [Repair("go on more gently" if last else "begin again, more gently", line)])

@@ -225,6 +225,7 @@ def test_words_that_are_no_verdict_and_answers_that_are_too_long(house: Engine, 
         run(house, model, [{**row, "prediction": text} for row, text in zip(rows, written, strict=True)], task="generation", metrics={})
     found = done(house, "judge long longest --by served --reasons")
     assert (found["unread"], found["left_out"], found["pairs"][0]["losses"], found["pairs"][0]["ties"]) == (0, 1, 1, 1)
+    assert house.jobs()[0].summary.startswith("served judged 2 of 3 pairs.")
     assert "reason" in server.requests[0]["response_format"]["json_schema"]["schema"]["properties"]
     server.answer = lambda body: "I like both."
     found = done(house, "judge 1 2 --by served")

@@ -122,6 +122,7 @@ def test_a_loss_that_runs_away_is_stopped_explained_and_gone_on_with_more_gently
     error = tiny.job(job).error
     assert "far above the usual" in error["message"] or "not a number" in error["message"] or "not finite" in error["message"]
     assert f"resume {job} --learning-rate 0.2" in error["hint"]
+    assert [repair["line"] for repair in error["repairs"]] == [f"resume {job} --learning-rate 0.2"]
     assert max(step for step, _ in metric(tiny, job)) < 40 and tiny.workspace.models.find("wild") is None
     tiny.run(tiny.parse(f"resume {job} --learning-rate 0.001 --max-steps 4"))
     finish(tiny, job)

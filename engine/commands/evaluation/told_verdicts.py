@@ -37,7 +37,9 @@ def compared(workspace: Workspace, data: dict[str, Any], rows: list[dict[str, An
 
 
 def _aloud(data: dict[str, Any]) -> str:
-    said = [f"{data['judge']} judged {len_of(data['judged'], 'pair')}."]
+    missed = data["left_out"] + data["unread"]
+    part = f"{data['judged'] - missed:,} of " if missed else ""
+    said = [f"{data['judge']} judged {part}{len_of(data['judged'], 'pair')}."]
     if data["pairs"]:
         first = data["pairs"][0]
         counts = f"{first['wins']} won, {first['losses']} lost, {first['ties']} tied"
