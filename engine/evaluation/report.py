@@ -137,7 +137,9 @@ def _against(subject: Subject, run: RunRecord) -> Against:
     other = next((r for r in subject.workspace.runs.all() if r.model == base and (r.dataset, r.split, r.task, r.fingerprint) == same), None)
     known = subject.workspace.models.find(base)
     if other is None and known and run.task in TASKS and known.kind not in TASKS[run.task].models:
-        return f"“{base}”, from which it was trained, is of the kind {known.kind}: it can't answer such rows, and there is nothing to hold it against."
+        return (
+            f"“{base}”, from which it was trained, is of the kind {known.kind}: it can't answer such rows, and there is nothing to hold it against."
+        )
     if other is None:
         return f"“{base}”, from which it was trained, has no run on the same rows: evaluate {run.model} --on {run.dataset} --with base makes one."
     try:

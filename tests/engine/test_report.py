@@ -229,3 +229,11 @@ def test_a_report_of_nothing_but_hostile_headings_is_whole() -> None:
     report = Report(HOSTILE, [HOSTILE], [Section(HOSTILE, [HOSTILE], [HOSTILE], [[HOSTILE]])])
     Strict(html(report))
     assert len(re.findall(r"(?m)^#", markdown(report))) == 2
+
+
+def test_a_base_that_answers_nothing_is_no_missing_run(trained: Engine, tmp_path: Path) -> None:
+    trained.workspace.models.put(ModelRecord("bare", "encoder", "here", 1))
+    trained.workspace.models.put(replace(trained.workspace.models.get("tuned"), base="bare"))
+    say(trained, f"report tuned --to {tmp_path / 'r.html'}")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "is of the kind encoder: it can&#x27;t answer such rows" in page and "--with base" not in page
