@@ -20,7 +20,8 @@ TOLD = {
 """Facts of a record that a stranger can use, in this order."""
 TASKS = {
     "chat": "text-generation", "adapter": "text-generation", "seq2seq": "text2text-generation", "classifier": "text-classification",
-    "multilabel": "text-classification", "regressor": "text-classification", "tagger": "token-classification", "encoder": "feature-extraction",
+    "multilabel": "text-classification", "regressor": "text-classification", "tagger": "token-classification", "encoder": "sentence-similarity",
+    "reranker": "text-ranking",
 }  # fmt: skip
 """The Hub's name for what each kind of model does."""
 
@@ -32,7 +33,7 @@ def card(record: ModelRecord, base: ModelRecord | None, form: Literal["adapter",
     """
     known = hub_name(base)
     front: dict[str, Any] = {
-        "library_name": {"adapter": "peft", "merged": "transformers", "gguf": "gguf"}[form], "pipeline_tag": TASKS.get(record.kind, ""),
+        "library_name": _library(record, form), "pipeline_tag": TASKS.get(record.kind, ""),
         "base_model": known, "tags": ["bittern", *([str(record.facts["method"])] if "method" in record.facts else [])],
     }  # fmt: skip
     facts = {label: record.facts[name] for name, label in TOLD.items() if record.facts.get(name) not in (None, "", [], {})}
@@ -41,6 +42,12 @@ def card(record: ModelRecord, base: ModelRecord | None, form: Literal["adapter",
     lines += [_what(record, base, form), ""]
     lines += ["| | |", "|---|---|", *(f"| {label} | {_cell(value)} |" for label, value in told.items()), ""]
     return "\n".join([*lines, "## Use", "", "```", *_use(record, known or (base.name if base else ""), form, about), "```", ""])
+
+
+def _library(record: ModelRecord, form: Literal["adapter", "merged", "gguf"]) -> str:
+    if form == "merged" and record.kind in ("encoder", "reranker"):
+        return "sentence-transformers"
+    return {"adapter": "peft", "merged": "transformers", "gguf": "gguf"}[form]
 
 
 def hub_name(record: ModelRecord | None) -> str:
@@ -65,8 +72,9 @@ def _use(record: ModelRecord, base: str, form: str, about: dict[str, Any]) -> li
             "from peft import PeftModel", "from transformers import AutoModelForCausalLM",
             f"base = AutoModelForCausalLM.from_pretrained({base!r})", 'model = PeftModel.from_pretrained(base, ".")',
         ]  # fmt: skip
-    if record.kind == "encoder":
-        return ["from sentence_transformers import SentenceTransformer", 'model = SentenceTransformer(".")']
+    if record.kind in ("encoder", "reranker"):
+        name = "SentenceTransformer" if record.kind == "encoder" else "CrossEncoder"
+        return [f"from sentence_transformers import {name}", f'model = {name}(".")']
     auto = {
         "seq2seq": "AutoModelForSeq2SeqLM",
         "tagger": "AutoModelForTokenClassification",

@@ -136,7 +136,9 @@ def _kind(path: Path, config: dict[str, Any]) -> str:
     if "TokenClassification" in architecture:
         return "tagger"
     if "SequenceClassification" in architecture:
-        return {"multi_label_classification": "multilabel", "regression": "regressor"}.get(str(config.get("problem_type")), "classifier")
+        # A head that says one thing, and not which: a cross-encoder's. As shares of a whole it would always be all of it.
+        usual = "reranker" if len(config.get("id2label") or ()) == 1 else "classifier"
+        return {"multi_label_classification": "multilabel", "regression": "regressor"}.get(str(config.get("problem_type")), usual)
     if (path / "modules.json").is_file():
         return "encoder"
     if config.get("is_encoder_decoder") and not sees(config) and "num_mel_bins" not in config:

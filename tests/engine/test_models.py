@@ -160,6 +160,9 @@ def test_local_models_are_told_apart(workspace: Workspace, tmp_path: Path) -> No
     assert read(workspace, folder("enc", {"architectures": ["BertModel"]}, "model.safetensors", "modules.json"), "enc").kind == "encoder"
     labels = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "b"}}
     assert read(workspace, folder("cls", labels, "model.safetensors"), "cls").kind == "classifier"
+    one = {**labels, "id2label": {"0": "LABEL_0"}}
+    assert read(workspace, folder("cross", one, "model.safetensors"), "cross").kind == "reranker"
+    assert read(workspace, folder("number", {**one, "problem_type": "regression"}, "model.safetensors"), "number").kind == "regressor"
     with pytest.raises(ModelError, match="only pickled weights"):
         read(workspace, folder("pickled", {}, "pytorch_model.bin"), "pickled")
     with pytest.raises(ModelError, match=r"no config\.json"):
