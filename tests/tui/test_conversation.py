@@ -214,13 +214,13 @@ async def test_again_anew_branches_and_sessions(tiny_home: Path) -> None:
         await pilot.press("slash", *"good")
         await until(lambda: app.screen.query_one(OptionList).option_count == 1)
         await pilot.press("enter", "n")
-        app.screen.query_one(Input).value = "birds [/b]"
+        app.screen.query_one(Input).value = 'birds "[/b]" --x'
         await pilot.press("enter", "p")
-        await until(lambda: app.engine.workspace.sessions.all()[0].name == "birds [/b]" and app.engine.workspace.sessions.all()[0].pinned)
+        await until(lambda: app.engine.workspace.sessions.all()[0].name == 'birds "[/b]" --x' and app.engine.workspace.sessions.all()[0].pinned)
         await pilot.press("delete")
         await until(lambda: not app.screen.query_one(OptionList).get_option_at_index(0).id and app.engine.workspace.sessions.names() == ["second"])
         await pilot.press("u")
-        await until(lambda: "birds [/b]" in app.engine.workspace.sessions.names())
+        await until(lambda: 'birds "[/b]" --x' in app.engine.workspace.sessions.names())
         await pilot.press("enter")
         await until(lambda: "hello there" in talk(app))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SessionsScreen(ModalScreen[str]):
-    """Dismissed with the line to run (``session NAME``, ``clear``), or an empty string. ``ask`` answers a Command, given
+    """Dismissed with the line to run (``clear``), or an empty string. ``ask`` answers a Command, given
     as its verb and its values, with its Result's data; it raises ``BitternError``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,7 +47,7 @@ class SessionsScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide", id="sessions") as dialog:
             dialog.border_title = "Conversations"
-            dialog.border_subtitle = "Enter opens · / search · n name · p pin · Del put away · u undo · + new"
+            dialog.border_subtitle = "Enter opens · / search · n name · p pin · Del away · u undo · + new"
             yield Input(placeholder="/ looks in names and in all that was said", id="sessions-line", compact=True)
             yield OptionList(markup=False, compact=True, id="sessions-list")
 
@@ -99,10 +99,11 @@ class SessionsScreen(ModalScreen[str]):
             self.notify(str(error), title=error.title, severity="error", markup=False)
             return None
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+    async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        if record := self._chosen:
-            self.dismiss(f"session {record['session']}")
+        # Not as a line: a name may hold quotes and what looks like a flag.
+        if (record := self._chosen) and await self._do("session", name=record["session"]) is not None:
+            self.dismiss("")
 
     def action_new(self) -> None:
         self.dismiss("clear")
