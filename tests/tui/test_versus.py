@@ -33,7 +33,7 @@ def test_columns_fill_by_place_and_names_come_with_the_vote() -> None:
     assert [view.title(0), view.title(1)] == ["1", "2"]
     view.take({"ballot": 3, "vote": "2", "places": [{"answer": "x", "side": "b", "chosen": False}, {"answer": "y", "side": "a", "chosen": True}]})
     assert not view.waits
-    assert view.title(1) == "2 · a ✓"
+    assert view.title(1) == "2 ✓ a"
 
 
 async def test_go_through_ballots_by_keys(home: Path) -> None:
@@ -51,7 +51,7 @@ async def test_go_through_ballots_by_keys(home: Path) -> None:
         assert [str(column.border_title) for column in screen.query(Column)] == ["1", "2"]
         await pilot.press("4", "2")
         await until(lambda: not screen.view.waits)
-        assert [str(column.border_title) for column in screen.query(Column)] == ["1 · b", "2 · a ✓"]
+        assert [str(column.border_title) for column in screen.query(Column)] == ["1 · b", "2 ✓ a"]
         await pilot.press("n")
         await until(lambda: screen.view.waits)
         await pilot.press("t")
@@ -84,7 +84,7 @@ async def test_a_prompt_fills_the_columns(tiny_home: Path, monkeypatch: pytest.M
         assert app.screen is screen
         await pilot.press("2")
         await until(lambda: not screen.view.waits)
-        assert str(screen.query(Column)[1].border_title).startswith("2 · small+temperature=")
+        assert str(screen.query(Column)[1].border_title).startswith("2 ✓ small+temperature=")
         await pilot.press("escape")
         await until(lambda: app.screen is app.main)
         for line in ("/versus small,small+max-tokens=2 --seed 3 Say heron", "/versus small,nothing Say heron"):

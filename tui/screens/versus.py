@@ -45,7 +45,7 @@ class VersusScreen(ModalScreen[None]):
     VersusScreen { align: left top; background: $background; }
     #versus-head { height: auto; max-height: 4; background: $panel; padding: 0 1; }
     #versus-columns { height: 1fr; }
-    VersusScreen Column { width: 1fr; height: 1fr; border: round $border-blurred; padding: 0 1; }
+    VersusScreen Column { width: 1fr; height: 1fr; border: round $border-blurred; border-title-color: $text; padding: 0 1; }
     VersusScreen Column:focus { border: round $primary; }
     #versus-told { height: 1; padding: 0 1; color: $text-muted; }
     """

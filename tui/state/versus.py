@@ -52,7 +52,7 @@ class VersusView:
         found = self.ballot.get("places", [])
         if place >= len(found) or "side" not in found[place]:
             return str(place + 1)
-        return f"{place + 1} · {found[place]['side']}{' ✓' if found[place].get('chosen') else ''}"
+        return f"{place + 1} {'✓' if found[place].get('chosen') else '·'} {found[place]['side']}"  # a long name is cut at its end
 
     def head(self) -> str:
         """The prompt, or what is being done."""
