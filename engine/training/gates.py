@@ -78,7 +78,7 @@ def _empty(spec: TrainSpec, tally: Tally) -> Gate:
         return Gate("empty", "ok", "Every row has something to learn.")
     level: Level = "red" if tally.empty / max(1, tally.rows) > EMPTY else "warning"
     says = f"{tally.empty:,} of {tally.rows:,} rows have no answer, no text or no known label."
-    return Gate("empty", level, says, f"Take them out with `filter`, or look at them: show {spec.dataset}")
+    return Gate("empty", level, says, f"Take them out with `filter`, or look at them: `show {spec.dataset}`.")
 
 
 def judge(job: JobContext, gates: Sequence[Gate], allow: Sequence[str]) -> list[str]:
