@@ -149,7 +149,8 @@ class Conversing(Base):
 
         def finished(text: str | None) -> None:
             if text and text.strip() and text != event.text:
-                self.parts.chat.to_end()
+                # After the focus is back on the message, which brings that into sight.
+                self.call_after_refresh(self.parts.chat.to_end)
                 self.run_worker(self.talk.put("revise", {"message": str(event.id), "text": text.strip()}))
 
         self.push_screen(EditScreen("Put it anew (what was said stays as a branch)", event.text), finished)

@@ -190,7 +190,9 @@ async def test_again_anew_branches_and_sessions(tiny_home: Path) -> None:
         app.main.query(UserEntry).last().focus()
         await pilot.press("e")
         await until(lambda: isinstance(app.screen, EditScreen))
-        app.screen.query_one(TextArea).text = "good --bye\nnow"
+        area = app.screen.query_one(TextArea)
+        await until(lambda: area.cursor_location == area.document.end and area.text)
+        area.text = "good --bye\nnow"
         await pilot.press("ctrl+s")
         await until(lambda: any(m.kind == "user" and m.id and m.text == "good --bye\nnow" for m in app.chat.messages))
         await quiet(app)

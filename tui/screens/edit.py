@@ -37,7 +37,8 @@ class EditScreen(ModalScreen[str]):
                 yield Static("It holds control characters, which a terminal can't show: saving leaves them out.", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#edited", TextArea).focus()
+        area = self.query_one("#edited", TextArea).focus()
+        area.move_cursor(area.document.end)
 
     def action_save(self) -> None:
         self.dismiss(self.query_one("#edited", TextArea).text)
