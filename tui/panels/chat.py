@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -69,6 +70,7 @@ class ChatPanel(VerticalScroll):
     def __init__(self) -> None:
         super().__init__(id="chat")
         self.border_title = "Chat"
+        self._drawing = asyncio.Lock()
         self._entries: dict[int, Widget] = {}
         self._meter = ""
 
@@ -107,6 +109,11 @@ class ChatPanel(VerticalScroll):
 
     async def draw(self, chat: ChatState, changed: Iterable[Message]) -> None:
         """Draw new entries, follow those that are being streamed, and take away those that are not there any more."""
+        # One at a time: an entry that is drawn anew while it comes in keeps what it said before below what it says now.
+        async with self._drawing:
+            await self._draw(chat, changed)
+
+    async def _draw(self, chat: ChatState, changed: Iterable[Message]) -> None:
         here = {message.number for message in chat.messages}
         at = self._at()
         was = self._spoken[at] if at is not None else None
@@ -158,14 +165,15 @@ class ChatPanel(VerticalScroll):
 
     async def reset(self, chat: ChatState) -> None:
         """Draw the whole conversation anew."""
-        with self.app.batch_update():
-            at = self._at()
-            was = self._spoken[at] if at is not None else None
-            for entry in self._entries.values():
-                await entry.remove()
-            self._entries.clear()
-            await self.draw(chat, chat.messages)
-            self._stay(at, was)
+        async with self._drawing:
+            with self.app.batch_update():
+                at = self._at()
+                was = self._spoken[at] if at is not None else None
+                for entry in self._entries.values():
+                    await entry.remove()
+                self._entries.clear()
+                await self._draw(chat, chat.messages)
+                self._stay(at, was)
         self.to_end()
 
     def to_end(self) -> None:
