@@ -7,27 +7,25 @@ another one for the same file.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from engine.errors import DiskFull, HubError, explain
 from engine.hub.cache import cache_folder
 from engine.hub.choose import size
 from engine.hub.client import LOOK, bound, explain_hub, pause, wait_of
-from engine.hub.probe import endpoint
+from engine.hub.places import Digest, Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
+    from engine.hub.places import Remote
     from engine.jobs.context import JobContext
 
 AT_ONCE = 4
@@ -39,16 +37,6 @@ QUIET = 3.0
 """Seconds without a byte after which the job says so."""
 SPARE = 32 << 20
 """Bytes that must stay free."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """A file of a repository. ``hash`` is the SHA-256 of a large file, else git's SHA-1 of the blob, or empty where the
-    server tells neither; ``bytes`` its size."""
-
-    name: str
-    bytes: int
-    hash: str
 
 
 class Halted(Exception):
@@ -63,9 +51,8 @@ class Download:
     """
 
     def __init__(self, job: JobContext, repository: str, sha: str, files: Sequence[Remote], kind: str = "model") -> None:
-        self._job, self._repository, self._sha, self._kind = job, repository, sha, kind
-        self._base = cache_folder() / f"{kind}s--{repository.replace('/', '--')}"
-        self.folder = self._base / "snapshots" / sha
+        self._job, self._repository = job, repository
+        self.places = Places(repository, sha, kind)
         self._files = files
         self._total = sum(file.bytes for file in files)
         self._lock = threading.Lock()
@@ -76,14 +63,7 @@ class Download:
         self._moved = time.monotonic()
         self._trouble = ""
         self._wait = 0.0
-        self._done = {file.name: self.here(file) for file in files}
-
-    def here(self, file: Remote) -> int:
-        """How many bytes of a file are on this disk already."""
-        for path in (self.folder / file.name, self._blob(file), self._part(file)):
-            if path.is_file():
-                return min(path.stat().st_size, file.bytes)
-        return 0
+        self._done = {file.name: self.places.here(file) for file in files}
 
     def check_room(self) -> None:
         """Raises ``DiskFull`` where what is still to come does not fit."""
@@ -93,7 +73,7 @@ class Download:
     def _short(self, spare: int = 0) -> DiskFull | None:
         """What is still to come, where it does not fit and leave ``spare`` bytes free."""
         needed = self._total - sum(self._done.values())
-        free = shutil.disk_usage(next(folder for folder in (self._base, *self._base.parents) if folder.exists())).free
+        free = shutil.disk_usage(next(folder for folder in (self.places.base, *self.places.base.parents) if folder.exists())).free
         if not needed or needed + spare <= free:
             return None
         here = f", beside the {size(self._total - needed)} that are here" if needed < self._total else ""
@@ -107,7 +87,7 @@ class Download:
         """Nobody else writes to this repository's part of the cache meanwhile. Waits; raises ``Stopped``."""
         from filelock import FileLock, Timeout
 
-        path = cache_folder() / ".locks" / self._base.name / "bittern.lock"
+        path = cache_folder() / ".locks" / self.places.base.name / "bittern.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, thread_local=False)
         while True:
@@ -119,7 +99,7 @@ class Download:
                 self._job.token.wait(LOOK)
                 self._job.check()
         try:
-            self._done = {file.name: self.here(file) for file in self._files}
+            self._done = {file.name: self.places.here(file) for file in self._files}
             yield
         finally:
             lock.release()
@@ -127,10 +107,10 @@ class Download:
     def run(self, files: Sequence[Remote]) -> None:
         """Fetch what is missing of these. Raises ``HubError``, ``DiskFull``, ``Stopped``; what has come stays."""
         bound(self._job.workspace.settings)
-        (self._base / "blobs").mkdir(parents=True, exist_ok=True)
+        (self.places.base / "blobs").mkdir(parents=True, exist_ok=True)
         same: dict[Path, list[Remote]] = {}
-        for file in sorted((file for file in files if not (self.folder / file.name).is_file()), key=lambda file: file.bytes):
-            same.setdefault(self._blob(file), []).append(file)
+        for file in sorted((file for file in files if not self.places.pointer(file).is_file()), key=lambda file: file.bytes):
+            same.setdefault(self.places.blob(file), []).append(file)
         self._queue = list(same.values())  # files with the same bytes are one blob, fetched once
         self._moved, self._over = time.monotonic(), False
         self._busy = min(AT_ONCE, len(self._queue))
@@ -145,18 +125,6 @@ class Download:
         finally:
             with self._lock:
                 self._over = True
-
-    def keep_reference(self, revision: str) -> None:
-        """Remember which commit a branch or tag was, as the Hub's client does."""
-        path = self._base / "refs" / (revision or "main")
-        if revision != self._sha and path.resolve().is_relative_to(self._base.resolve()):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            whole = path.with_name(f".{path.name}.bittern")
-            try:  # On a full disk the reference that is there stays.
-                whole.write_text(self._sha, "ascii")
-                whole.replace(path)
-            finally:
-                whole.unlink(missing_ok=True)
 
     # -- the caller's thread -----------------------------------------------------------------------------------
 
@@ -215,7 +183,7 @@ class Download:
                 self._busy -= 1
 
     def _fetch(self, file: Remote) -> None:
-        blob, part = self._blob(file), self._part(file)
+        blob, part = self.places.blob(file), self.places.part(file)
         if not blob.is_file():
             with part.open("ab", buffering=0) as out:
                 digest = self._begin(file, part)
@@ -225,8 +193,9 @@ class Download:
             with self._lock:
                 self._look()
                 part.replace(blob)
-        self._link(blob, self.folder / file.name)
         with self._lock:
+            self._look()
+            self.places.link(file)
             self._done[file.name] = file.bytes
 
     def _begin(self, file: Remote, part: Path) -> Digest:
@@ -253,7 +222,9 @@ class Download:
         stall = self._job.workspace.settings.hub_stall
         before = digest.at
         try:
-            with get_session().stream("GET", self._url(file), headers=headers, timeout=httpx.Timeout(max(1.0, stall / 3), connect=10.0)) as answer:
+            with get_session().stream(
+                "GET", self.places.url(file), headers=headers, timeout=httpx.Timeout(max(1.0, stall / 3), connect=10.0)
+            ) as answer:
                 if (wait := wait_of(answer.status_code, answer.headers)) is not None:
                     self._rest(wait)
                     return
@@ -320,62 +291,6 @@ class Download:
         """Call with the lock held, before anything is changed."""
         if self._over or self._errors:
             raise Halted
-
-    # -- places ------------------------------------------------------------------------------------------------
-
-    def _url(self, file: Remote) -> str:
-        lead = "datasets/" if self._kind == "dataset" else ""
-        return f"{endpoint()}/{lead}{self._repository}/resolve/{self._sha}/{quote(file.name)}"
-
-    def _blob(self, file: Remote) -> Path:
-        return self._base / "blobs" / (file.hash or hashlib.sha256(f"{self._sha}/{file.name}".encode()).hexdigest())
-
-    def _part(self, file: Remote) -> Path:
-        blob = self._blob(file)
-        return blob.with_name(f"{blob.name}.part")
-
-    def _link(self, blob: Path, pointer: Path) -> None:
-        """The snapshot's name for a blob: a link, as the Hub's client makes it, or the file itself where links can't be."""
-        if not pointer.parent.resolve().is_relative_to(self._base.resolve()):
-            raise HubError(f"{self._repository} has a file that leads out of its folder: {pointer.name}.", "Do not use it.")
-        pointer.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock:
-            self._look()
-            if pointer.is_file():
-                return
-            pointer.unlink(missing_ok=True)
-            try:
-                pointer.symlink_to(os.path.relpath(blob, pointer.parent))
-            except OSError:
-                blob.replace(pointer)
-
-
-class Digest:
-    """The running hash of a file, ``at`` bytes into it."""
-
-    def __init__(self, file: Remote) -> None:
-        self._file = file
-        self.reset()
-
-    def reset(self) -> None:
-        self.at = 0
-        self._hash: Any = hashlib.sha1(usedforsecurity=False) if len(self._file.hash) == 40 else hashlib.sha256()
-        if len(self._file.hash) == 40:  # git hashes a header before the bytes
-            self._hash.update(b"blob %d\0" % self._file.bytes)
-
-    def add(self, chunk: bytes | memoryview) -> None:
-        self._hash.update(chunk)
-        self.at += len(chunk)
-
-    def compare(self, part: Path) -> None:
-        """Raises ``HubError`` and removes ``part`` where it is not the file that was announced."""
-        found = self._hash.hexdigest()
-        if len(self._file.hash) in (40, 64) and found != self._file.hash:
-            part.unlink()
-            raise HubError(
-                f"{self._file.name} arrived damaged: its hash is {found}, not {self._file.hash}.",
-                "Nothing of it was used. Resume this job: it is fetched anew. If it happens again, a proxy may change what it passes on.",
-            )
 
 
 def _continues(answer: Any, at: int) -> bool:

@@ -63,12 +63,12 @@ def pull(
         weights = [remote for remote in wanted if remote.name.endswith((".safetensors", ".gguf"))]
         download.run([remote for remote in wanted if remote not in weights])
         if check is not None:
-            check(download.folder, choice)
+            check(download.places.folder, choice)
         if choice.why:
             job.log(choice.why)
         download.run(weights)
-        download.keep_reference(revision)
-    return Pulled(download.folder, found.sha, choice, found)
+        download.places.keep_reference(revision)
+    return Pulled(download.places.folder, found.sha, choice, found)
 
 
 def pull_files(job: JobContext, repository: str, sha: str, names: Sequence[str], kind: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from engine.hub.client import bound
-from engine.hub.download import Remote
+from engine.hub.places import Remote
 from engine.hub.probe import endpoint
 
 if TYPE_CHECKING:
