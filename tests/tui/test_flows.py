@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.tui.screens import StillApp
 from tui.app import BitternApp
 from tui.panels.jobs import JobsPanel
 from tui.panels.rows import DatasetDetail
@@ -80,6 +81,21 @@ async def test_what_a_job_answers_takes_the_place_of_its_beginning(home: Path, r
         await until(
             lambda: "tickets: 250 rows" in str(shown.render() if shown.is_mounted else app.parts.chat.query(".note .summary").last().render())
         )
+
+
+async def test_a_note_that_changes_while_it_comes_in_says_one_thing() -> None:
+    app = StillApp()
+    async with app.run_test(size=WIDE) as pilot:
+        await app.settle(pilot)
+        for turns in range(40):  # of the loop before the change
+            note = app.chat.add("note", "Job 1 is queued.", verb="add")
+            first = asyncio.create_task(app.draw_chat([note]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            note.text = "tickets: 250 rows"
+            await asyncio.gather(first, app.draw_chat([note]))
+        said = [str(one.render()) for one in app.parts.chat.query(".note .summary")]
+        assert said == 40 * ["tickets: 250 rows"]
 
 
 async def test_a_wrong_word_is_pointed_at(home: Path) -> None:
