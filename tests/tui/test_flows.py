@@ -77,10 +77,7 @@ async def test_what_a_job_answers_takes_the_place_of_its_beginning(home: Path, r
         message = await says(app, pilot, f"/add {rows}")
         await until(lambda: message.text.startswith("tickets: 250 rows"))
         assert "Read as CSV" in message.result["body"], "how the file was read is told"
-        shown = app.parts.chat.query(".note .summary").last()
-        await until(
-            lambda: "tickets: 250 rows" in str(shown.render() if shown.is_mounted else app.parts.chat.query(".note .summary").last().render())
-        )
+        await until(lambda: ["tickets: 250 rows" in str(one.render()) for one in app.parts.chat.query(".note .summary")] == [True])
 
 
 async def test_a_note_that_changes_while_it_comes_in_says_one_thing() -> None:
