@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import gpu_memory, memory
@@ -10,6 +11,7 @@ from engine.errors import BitternError, ModelError
 from engine.models.estimate import of_record, precision
 from engine.models.fit import training, verdict
 from engine.models.learned import correction, expect
+from engine.training.recipes.table import RECIPES
 
 if TYPE_CHECKING:
     from engine.jobs.context import JobContext
@@ -25,14 +27,17 @@ def fit_of(workspace: Workspace, spec: TrainSpec, longest: int | None = None) ->
 
     Raises ``BitternError`` or ``ValueError`` for a model whose size is not known.
     """
-    shape = of_record(workspace, workspace.models.get(spec.base), weights=True).shape
+    shape, sequences = of_record(workspace, workspace.models.get(spec.base), weights=True).shape, RECIPES[spec.recipe].sequences
     length = min(spec.max_length, longest or spec.max_length)
     # What later versions of a spec may say, and this one leaves to its recipe.
     more: dict[str, Any] = {name: value for name in ("optimizer", "checkpointing") if (value := getattr(spec, name, None)) not in (None, "", "auto")}
-    return training(
-        shape, method=spec.method, batch_size=spec.batch_size, max_length=length, rank=spec.rank, precision=precision(), frozen=spec.frozen,
+    found = training(
+        shape, method=spec.method, batch_size=spec.batch_size * sequences, max_length=length, rank=spec.rank, precision=precision(), frozen=spec.frozen,
         virtual_tokens=spec.virtual_tokens, dropout=0.0 if spec.moves_base else spec.dropout, **more,
     )  # fmt: skip
+    if spec.refers and spec.method == "full":  # The reference is a copy.
+        return replace(found, terms={**found.terms, "weights": 2 * found.terms["weights"]})
+    return found
 
 
 def expect_training(job: JobContext, spec: TrainSpec, longest: int) -> None:

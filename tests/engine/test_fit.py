@@ -241,3 +241,24 @@ def test_a_training_measures_its_memory_and_teaches_the_next_prediction(tiny_hom
         assert "measured" in rows["memory"] and "expected" in rows["memory"]
     finally:
         opened.close(5)
+
+
+def test_a_row_counts_as_often_as_it_is_in_memory(tiny_home: Path) -> None:
+    """A preference is two sequences, and a copy of all weights where every one of them learns."""
+    from engine.store.workspace import Workspace
+    from engine.training.memory import fit_of
+    from engine.training.spec import TrainSpec
+
+    workspace = Workspace(tiny_home)
+    try:
+
+        def terms(recipe: str, batch_size: int, **more: Any) -> dict[str, int]:
+            spec = TrainSpec(recipe=recipe, base="tiny", dataset="rows", name="out", batch_size=batch_size, max_length=64, **more)  # type: ignore[arg-type]
+            return fit_of(workspace, spec).terms
+
+        assert terms("dpo", 4) == terms("sft", 8)
+        assert terms("dpo", 4, method="full", loss="orpo") == (whole := terms("sft", 8, method="full"))
+        assert terms("dpo", 4, method="full") == {**whole, "weights": 2 * whole["weights"]}
+        assert terms("kto", 4) == terms("sft", 4)
+    finally:
+        workspace.close()

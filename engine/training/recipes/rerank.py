@@ -15,6 +15,7 @@ from engine.training.methods import adapt
 from engine.training.negatives import hard
 from engine.training.recipes import Recipe
 from engine.training.recipes.heads import headed
+from engine.training.recipes.table import NEGATIVES
 from engine.training.rows import Prepared, choose
 from engine.training.tally import Tally
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from engine.jobs.context import JobContext
     from engine.store.datasets import DatasetRecord
     from engine.training.spec import TrainSpec
-
-NEGATIVES = 4
-"""Texts that are nearly right and that each pair is held against, where the rows bring none."""
 
 
 class Rerank(Recipe):

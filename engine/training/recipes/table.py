@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from engine.training.spec import RecipeName
 
 
+NEGATIVES = 4
+"""Texts that are nearly right and that each pair is held against, where the rows bring none."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecipeFacts:
     """What is known of a recipe before anything is loaded."""
@@ -31,6 +35,8 @@ class RecipeFacts:
     """Columns that the dataset must have by these roles."""
     writes: bool = False
     """Whether the model learns to write: its stop token is looked at, and samples can be had."""
+    sequences: int = 1
+    """Sequences of tokens that one row puts into memory at once, at the most."""
     adapter: bool = False
     """Whether an adapter is kept as one, beside its base; else it is merged, and what was trained stands on its own."""
 
@@ -44,6 +50,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         needs="A preference needs a prompt with a chosen and a rejected answer.",
         defaults={"learning_rate": 1e-4, "batch_size": 8, "max_length": 512, "epochs": 1.0, "method": "lora"},
         writes=True,
+        sequences=2,
         adapter=True,
     ),
     "sft": RecipeFacts(
@@ -114,6 +121,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
             "learning_rate": 5e-5, "batch_size": 8, "max_length": 256, "epochs": 1.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
             "eval_rows": 128,
         },
+        sequences=1 + NEGATIVES,
     ),
     "tag": RecipeFacts(
         where="engine.training.recipes.tag:Tag",
