@@ -43,7 +43,8 @@ class Capsule:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``steps`` that both runs have, the largest difference of a loss, and the first step that differs by more than ``SAME``."""
+    """``steps`` that were held against each other (the measure before the first is none), the largest difference of a loss,
+    and the first step that differs by more than ``SAME``."""
 
     steps: int
     worst: float
@@ -143,7 +144,7 @@ def compare(capsule: Capsule, losses: list[list[float]], eval_losses: list[list[
     first = next((step for step in sorted(gaps) if not gaps[step] <= SAME), None)
     # A loss that is missing or no number differs, by nothing that could be told.
     known = [gap for gap in gaps.values() if isfinite(gap)]
-    return Verdict(len(gaps), max(known, default=0.0), first, differences(capsule.made_with, surroundings()))
+    return Verdict(sum(step > 0 for step in gaps), max(known, default=0.0), first, differences(capsule.made_with, surroundings()))
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

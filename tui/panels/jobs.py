@@ -185,7 +185,7 @@ class JobDetail(Vertical):
             for repair in job.error.get("repairs", []):
                 parts += ["\n", ("/", "$accent"), one_line(repair["line"], 200), (f"  {one_line(repair['label'], 80)}", "$text-muted")]
         if job.state in RESUMABLE:
-            from_where = "begin again" if job.checkpoint is None and job.state == "failed" else "go on from its last checkpoint"
+            from_where = "go on from its last checkpoint" if job.checkpoint is not None else "begin again" if job.state == "failed" else "go on"
             parts += ["\n", (f"Press r to {from_where}.", "$text-muted")]
         return Content.assemble(*parts)
 
