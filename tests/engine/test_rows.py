@@ -111,7 +111,7 @@ def test_reading_rows_imports_nothing_heavy(tmp_path: Path) -> None:
 
     record = saved(tmp_path, Dataset.from_dict({"n": [1, 2]}))
     code = (
-        "import sys; from engine.data import rows, shape, sources; import engine.commands.data.datasets; from pathlib import Path;"
+        "import sys; from engine.data import rows, shape; from engine.data.reading import sources; import engine.commands.data.datasets; from pathlib import Path;"
         f"print(rows.open_folder(Path({record.folder!r}) / 'train').window(0, 2));"
         "print([m for m in ('datasets', 'torch', 'pandas', 'transformers') if m in sys.modules])"
     )
