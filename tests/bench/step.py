@@ -82,6 +82,18 @@ def clocked(train: Callable[..., Any], **how: Any) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - busy
 
 
+def watched(build: Callable[..., Any], taken: list[tuple[float, float]]) -> Callable[..., Any]:
+    """``build``, of which each Trainer's ``train`` notes in ``taken`` what it took."""
+
+    def built(*args: Any, **kwargs: Any) -> Any:
+        trainer = build(*args, **kwargs)
+        train = trainer.train
+        trainer.train = lambda **how: taken.append(clocked(train, **how))
+        return trainer
+
+    return built
+
+
 def main() -> None:
     from transformers import set_seed
     from transformers.trainer_callback import PrinterCallback
@@ -103,25 +115,11 @@ def main() -> None:
         folder = trainable_folder(job, workspace.models.get(name))
         prepared = how.prepare(job, spec, folder)
 
-        build = loop.build
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            trainer = build(*args, **kwargs)
-            train = trainer.train
-
-            def timed(**how: Any) -> Any:
-                taken.append(clocked(train, **how))
-                return None
-
-            trainer.train = timed
-            return trainer
-
         taken: list[tuple[float, float]] = []
+        loop.build = watched(loop.build, taken)
 
         def ours(number: int) -> tuple[float, float]:
-            loop.build = watched
             loop.train(context(workspace, number), spec, how, prepared, folder)
-            loop.build = build
             return taken.pop()
 
         def bare(number: int) -> tuple[float, float]:
