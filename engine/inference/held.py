@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.devices import peak_memory, resident
 from engine.errors import BitternError
 from engine.events import now
-from engine.jobs.host import Host
 from engine.models.estimate import loaded_dtype, of_record
 from engine.models.fit import Fit, dtype_of, inference
 from engine.models.learned import correction, expect
 
 if TYPE_CHECKING:
     from engine.inference.pool import ModelPool
-    from engine.inference.protocol import Backend, Facts, Usage
+    from engine.inference.protocol import Facts, Usage
+    from engine.jobs.host import Host
     from engine.store.models import ModelRecord
     from engine.store.workspace import Workspace
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Beside = frozenset[tuple[str, str]]
+"""Adapters as GGUF files, each with when it was trained: one that is trained again has the same path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,12 @@ class Choice:
 @dataclass(slots=True)
 class Held:
     """A loaded base. ``made`` tells its files and its choice from others of its name; ``fit`` is what it was expected
-    to take, ``need`` the same in bytes, corrected; ``tokens`` the longest conversation it has read."""
+    to take, ``need`` the same in bytes, corrected; ``tokens`` the longest conversation it has read; ``beside`` the adapters
+    that llama.cpp loaded with it."""
 
     name: str
     engine: str
-    opened: Host | Backend
+    opened: Host
     made: str
     fit: Fit | None
     need: int
@@ -64,13 +67,14 @@ class Held:
     tokens: int = 0
     adapters: list[str] = field(default_factory=list)
     active: str = ""
+    beside: Beside = frozenset()
     told: bool = False
     """Whether the pool has said that it is there."""
 
     @property
     def process(self) -> int | None:
         """The process that holds it, where that is one of its own."""
-        return self.opened.process_id if isinstance(self.opened, Host) else None
+        return self.opened.process_id
 
     def after(self, name: str, facts: Facts | None, usage: Usage) -> None:
         """Note what an answer used."""
@@ -90,9 +94,9 @@ class Held:
         }  # fmt: skip
 
     def learn(self, workspace: Workspace) -> None:
-        """Write down what its process took at the most, for the next prediction. Never an error."""
+        """Write down what the process of a torch model took at the most, for the next prediction. Never an error."""
         with suppress(BitternError, ValueError, OSError):
-            if self.process and self.fit and self.tokens and (peak := peak_memory(self.process)):
+            if self.engine == "transformers" and self.process and self.fit and self.tokens and (peak := peak_memory(self.process)):
                 job = f"chat {self.name} {self.used}"
                 record = of_record(workspace, workspace.models.get(self.name), weights=True)
                 expect(workspace, job, self.name, inference(record.shape, dtype=self.fit.settings["dtype"], context=self.tokens))

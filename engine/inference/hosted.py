@@ -1,8 +1,7 @@
-"""Views of a base that several share: of a torch model in a helper process, and of an adapter in llama.cpp."""
+"""A model, or an adapter on it, whose base lives in a helper process that several share."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.inference.protocol import Facts, Usage
@@ -10,7 +9,6 @@ from engine.inference.protocol import Facts, Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from engine.inference.llamacpp import LlamaCpp
     from engine.inference.protocol import Call, Message, Sampling, Tool
     from engine.jobs.context import CancelToken
     from engine.jobs.host import Host
@@ -23,7 +21,8 @@ class Hosted:
         """``version`` tells an adapter from an earlier one in the same folder."""
         self.usage = Usage()
         self.calls: list[Call] = []
-        self._name, self._host, self._adapter, self._version = name, host, adapter, version
+        self.host = host
+        self._name, self._adapter, self._version = name, adapter, version
         self._note = note
         self._facts: Facts | None = None
 
@@ -36,8 +35,8 @@ class Hosted:
     def facts(self) -> Facts:
         """Loads the model when it is not loaded yet. Raises ``ModelError``."""
         if self._facts is None:
-            found: dict[str, Any] = self._host.call("facts")
-            self._facts = Facts(name=self._name, backend="transformers", adapter=self._adapter, note=self._note, **found)
+            found: dict[str, Any] = self.host.call("facts")
+            self._facts = Facts(name=self._name, adapter=self._adapter, note=self._note, **found)
         return self._facts
 
     def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = ()) -> Iterator[str]:
@@ -50,7 +49,7 @@ class Hosted:
 
     def _pieces(self, method: str, cancel: CancelToken, sampling: Sampling, **values: Any) -> Iterator[str]:
         self.usage, self.calls = Usage(), []
-        for item in self._host.stream(method, cancel, sampling=sampling.as_dict(), adapter=self._adapter, version=self._version, **values):
+        for item in self.host.stream(method, cancel, sampling=sampling.as_dict(), adapter=self._adapter, version=self._version, **values):
             if "usage" in item:
                 self.usage = Usage(**item["usage"])
             elif "calls" in item:
@@ -59,41 +58,8 @@ class Hosted:
                 yield item["text"]
 
     def count(self, messages: list[Message]) -> int:
-        found: int = self._host.call("count", messages=messages, adapter=self._adapter)
+        found: int = self.host.call("count", messages=messages, adapter=self._adapter)
         return found
-
-    def close(self) -> None:
-        """The base may serve others: the pool closes it with the last."""
-
-
-class Tuned:
-    """An adapter on a base that llama.cpp holds."""
-
-    def __init__(self, name: str, base: LlamaCpp, adapter: str) -> None:
-        self.usage = Usage()
-        self.calls: list[Call] = []
-        self._name, self._base, self._adapter = name, base, adapter
-
-    @property
-    def facts(self) -> Facts:
-        return replace(self._base.facts, name=self._name, adapter=str(self._base.adapters[self._adapter]))
-
-    def stream(self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = ()) -> Iterator[str]:
-        """Pieces of the answer. Raises ``ModelError``."""
-        return self._with_figures(self._base.stream(messages, sampling, cancel, tools, self._adapter))
-
-    def complete(self, text: str, sampling: Sampling, cancel: CancelToken) -> Iterator[str]:
-        """How a text goes on. Raises ``ModelError``."""
-        return self._with_figures(self._base.complete(text, sampling, cancel, self._adapter))
-
-    def _with_figures(self, pieces: Iterator[str]) -> Iterator[str]:
-        try:
-            yield from pieces
-        finally:
-            self.usage, self.calls = self._base.usage, self._base.calls
-
-    def count(self, messages: list[Message]) -> int:
-        return self._base.count(messages)
 
     def close(self) -> None:
         """The base may serve others: the pool closes it with the last."""

@@ -1,4 +1,5 @@
-"""GGUF models through llama.cpp (xllamacpp), inside this process: it holds no GIL while it decodes."""
+"""GGUF models through llama.cpp (xllamacpp), inside this process: a job's, or one that holds a model for the chat
+(``engine.inference.llama_model``)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from engine.devices import memory
@@ -14,7 +15,7 @@ from engine.inference.engines import engine_of
 from engine.inference.fastest import applied, fastest
 from engine.inference.heads import KINDS as HEADS
 from engine.inference.held import Choice, Held, Locks, expected
-from engine.inference.hosted import Hosted, Tuned
+from engine.inference.hosted import Hosted
 from engine.inference.protocol import SMALL
 from engine.jobs.host import Host
 from engine.models.adapter_gguf import cannot, convert_adapter, converted
@@ -22,12 +23,13 @@ from engine.models.load import resolve
 from engine.models.starter import CHAT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from engine.inference.fastest import Use
-    from engine.inference.llamacpp import LlamaCpp
+    from engine.inference.held import Beside
     from engine.inference.protocol import Backend
+    from engine.jobs.context import Where
     from engine.models.fit import Fit
     from engine.store.models import ModelRecord
     from engine.store.workspace import Workspace
@@ -55,7 +57,7 @@ def close_pool(workspace: Workspace) -> None:
 
 
 class ModelPool:
-    """Thread-safe. ``hosted``: torch models live in helper processes; otherwise (a single command) in this one."""
+    """Thread-safe. ``hosted``: models live in helper processes; otherwise (a single command) in this one."""
 
     def __init__(self, workspace: Workspace, *, hosted: bool) -> None:
         self._workspace, self.hosted = workspace, hosted
@@ -137,8 +139,7 @@ class ModelPool:
 
     def abandon(self, name: str) -> bool:
         """End the process that is loading a base; returns whether there is one."""
-        loading = [held.opened for held in self.holding() if held.name == name and held.facts is None]
-        found = [host for host in loading if isinstance(host, Host) and not host.inside]
+        found = [held.opened for held in self.holding() if held.name == name and held.facts is None and not held.opened.inside]
         for host in found:
             host.close()
         return bool(found)
@@ -173,11 +174,10 @@ class ModelPool:
         self.changed()
 
     def _note(self, record: ModelRecord, backend: Backend) -> None:
-        known = backend.known if isinstance(backend, Hosted) else backend.facts
         for held in self.holding():
-            if held.name == (record.beneath or record.name) and (held.engine == "llamacpp") == (not isinstance(backend, Hosted)):
+            if isinstance(backend, Hosted) and held.opened is backend.host:
                 new = held.facts is None or not held.told
-                held.after(record.name, known, backend.usage)
+                held.after(record.name, backend.known, backend.usage)
                 held.told = held.facts is not None
                 if new and held.told:
                     self.changed()
@@ -190,7 +190,7 @@ class ModelPool:
                 return self._endpoint(record)
             if engine_of(record, base) == "llamacpp":
                 if base is None:
-                    return self._llamacpp(record, use)
+                    return Hosted(record.name, self._llamacpp(record, use))
                 try:
                     return self._tuned(record, base, use)
                 except ModelError as error:
@@ -209,37 +209,41 @@ class ModelPool:
 
         return Endpoint(record, self._workspace.settings)
 
-    def _llamacpp(self, record: ModelRecord, use: Use, wanted: Mapping[str, Path] | None = None) -> LlamaCpp:
+    def _llamacpp(self, record: ModelRecord, use: Use, wanted: Beside = frozenset()) -> Host:
         """The base in llama.cpp with at least the ``wanted`` adapters beside it: it is loaded again only where one of
         them is new."""
-        from engine.inference.llamacpp import LlamaCpp
-
-        wanted = dict(wanted or {})
         choice, way = Choice.of(self._workspace, record.name), fastest(self._workspace, record, use)
         made = f"{record.gguf} {choice.device} {way}"
         held = self._held.get(record.name)
-        if held and isinstance(held.opened, LlamaCpp) and held.made == made and wanted.items() <= held.opened.adapters.items():
+        if held and held.made == made and wanted <= held.beside:
             self._held.move_to_end(record.name)
             return held.opened
         fit, need = self._make_room(record, "llamacpp", choice, record.name)
-        beside = {**self._converted(record), **wanted}
+        beside = self._converted(record) | wanted
         settings = self._workspace.settings
-        opened = LlamaCpp(*(applied(record, settings, way) if way else (record, settings)), beside, cpu=choice.device == "cpu")
-        self._keep(record.name, Held(record.name, "llamacpp", opened, made, fit, need, facts=opened.facts))
+        which, how = applied(record, settings, way) if way else (record, settings)
+        config = {"record": asdict(which), "settings": how.model_dump(), "adapters": sorted(beside), "cpu": choice.device == "cpu"}
+        # Not forked from the warm server: it needs no torch, and what its process takes is then its own.
+        opened = self._opened("engine.inference.llama_model:LlamaModel", config, "fresh")
+        self._keep(record.name, Held(record.name, "llamacpp", opened, made, fit, need, beside=beside))
         return opened
 
     def _tuned(self, record: ModelRecord, base: ModelRecord, use: Use) -> Backend:
         # An adapter trained again under its name is another adapter.
-        key = f"{record.name} {record.created}"
-        return Tuned(record.name, self._llamacpp(base, use, {key: convert_adapter(self._workspace, record, base)}), key)
+        beside = (str(convert_adapter(self._workspace, record, base)), record.created)
+        tuned = Hosted(record.name, self._llamacpp(base, use, frozenset([beside])), *beside)
+        try:
+            # Loaded now: where llama.cpp can't, transformers may.
+            _ = tuned.facts
+        except ModelError:
+            self._drop(base.name)
+            raise
+        return tuned
 
-    def _converted(self, base: ModelRecord) -> dict[str, Path]:
+    def _converted(self, base: ModelRecord) -> Beside:
         """The adapters of a base that are converted already: they come along for nothing."""
-        found = {}
-        for record in self._workspace.models.all():
-            if record.beneath == base.name and (path := converted(self._workspace, record, base)):
-                found[f"{record.name} {record.created}"] = path
-        return found
+        records = [record for record in self._workspace.models.all() if record.beneath == base.name]
+        return frozenset((str(path), record.created) for record in records if (path := converted(self._workspace, record, base)))
 
     def _host(self, base: ModelRecord, folder: Path) -> Host:
         # The same base may be loaded twice, as a GGUF for chat and as torch weights under its adapters.
@@ -247,7 +251,7 @@ class ModelPool:
         choice = Choice.of(self._workspace, base.name)
         made = f"{folder} {base.created} {choice.device} {choice.dtype} {choice.memory}"
         held = self._held.get(key)
-        if held and isinstance(held.opened, Host) and held.made == made:
+        if held and held.made == made:
             self._held.move_to_end(key)
             return held.opened
         fit, need = self._make_room(base, "transformers", choice, key)
@@ -257,11 +261,14 @@ class ModelPool:
             "dtype": "float32" if settings.precise and choice.dtype == "auto" else choice.dtype,
             **({"memory": choice.memory} if choice.memory else {}),
         }  # fmt: skip
-        inside = not self.hosted or settings.runner == "thread"
         model = "engine.inference.seq2seq_model:Seq2SeqModel" if base.kind == "seq2seq" else "engine.inference.torch_model:TorchModel"
-        host = Host(model, config, self._workspace.paths.logs / "model.log", inside=inside)
-        self._keep(key, Held(base.name, "transformers", host, made, fit, need))
-        return host
+        opened = self._opened(model, config, "warm")
+        self._keep(key, Held(base.name, "transformers", opened, made, fit, need))
+        return opened
+
+    def _opened(self, model: str, config: dict[str, Any], where: Where) -> Host:
+        inside = not self.hosted or self._workspace.settings.runner == "thread"
+        return Host(model, config, self._workspace.paths.logs / "model.log", inside=inside, where=where)
 
     def _make_room(self, base: ModelRecord, engine: str, choice: Choice, key: str) -> tuple[Fit | None, int]:
         """Free an earlier load of ``key``, and the least recently used bases for as long as this one would not fit.

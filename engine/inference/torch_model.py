@@ -68,10 +68,17 @@ class TorchModel:
         """Whether the last prompt had pictures."""
 
     def facts(self, cancel: CancelToken) -> dict[str, Any]:  # noqa: ARG002
-        """context, device, dtype, whether it is small, and whether it sees."""
+        """backend, context, device, dtype, whether it is small, and whether it sees."""
         small = sum(parameter.nbytes for parameter in self._model.parameters()) < SMALL
         seeing = self._processor is not None
-        return {"small": small, "context": self._context, "device": self._where, "quantisation": self._dtype, "sees": seeing}
+        return {
+            "backend": "transformers",
+            "small": small,
+            "context": self._context,
+            "device": self._where,
+            "quantisation": self._dtype,
+            "sees": seeing,
+        }
 
     def count(self, messages: list[Message], cancel: CancelToken, adapter: str = "") -> int:  # noqa: ARG002
         return len(self._encode(messages, adapter)["input_ids"][0])

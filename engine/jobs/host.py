@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
+    from engine.jobs.context import Where
+
 
 class Host:
     """Calls the methods of ``factory(**config)`` in a child process; each takes ``cancel`` and JSON keywords.
 
-    With ``inside`` the object lives in this process (a single command, the ``thread`` runner).
+    With ``inside`` the object lives in this process (a single command, the ``thread`` runner). ``where``: forked from the
+    warm server, which has torch loaded, or a fresh process.
     """
 
-    def __init__(self, factory: str, config: dict[str, Any], log: Path, *, inside: bool = False) -> None:
-        self._factory, self._config, self._log, self.inside = factory, config, log, inside
+    def __init__(self, factory: str, config: dict[str, Any], log: Path, *, inside: bool = False, where: Where = "warm") -> None:
+        self._factory, self._config, self._log, self.inside, self._where = factory, config, log, inside, where
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
         self._channel: Channel | None = None
@@ -92,7 +95,9 @@ class Host:
                     return
         except (EOFError, OSError):
             finished = True
-            code = self._process.exitcode if self._process else None
+            if process := self._process:
+                process.join(1)  # The pipe closes a moment before the process ends.
+            code = process.exitcode if process else None
             self.close()
             raise ModelError(
                 f"The model's process is gone: {describe_exit(code)}.", "Try again: it is loaded afresh. A smaller model needs less memory."
@@ -114,7 +119,7 @@ class Host:
     def _ready(self) -> Channel:
         if self._process is None or not self._process.is_alive() or self._channel is None:
             self.close()
-            self._process, self._channel = start(host_main, (self._factory, self._config, str(self._log)), "warm")
+            self._process, self._channel = start(host_main, (self._factory, self._config, str(self._log)), self._where)
         return self._channel
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import ModelError
 from engine.inference.engines import engine_of
-from engine.inference.hosted import Hosted, Tuned
+from engine.inference.hosted import Hosted
 from engine.inference.llamacpp import LlamaCpp
 from engine.inference.pool import ModelPool
 from engine.inference.protocol import Sampling
@@ -148,7 +148,8 @@ def test_the_pool_switches_adapters_without_loading_the_base_again(workspace: Wo
                 answer = say(backend)
                 assert answers.setdefault(name, answer) == answer
                 assert backend.facts.name == name and backend.facts.backend == "llama.cpp" and backend.facts.note == ""
-                bases[name] = backend._base if isinstance(backend, Tuned) else backend
+                assert isinstance(backend, Hosted)
+                bases[name] = backend.host
         assert len(set(answers.values())) == 3
         assert bases["one"] is bases["two"] is bases["tiny"], "one base for all of them"
         put_adapter(workspace, lora(tiny, tmp_path / "again", r=2, lora_alpha=1), "one")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +14,11 @@ from engine.errors import ModelError, NotFound
 from engine.inference.pool import ModelPool
 from engine.inference.protocol import Sampling
 from engine.jobs.context import CancelToken
+from engine.models.gguf_write import write_gguf
 from engine.settings import Settings
 from engine.store.models import ModelRecord
 from engine.store.workspace import Workspace
-from tests.fakes.tiny import chat_model
+from tests.fakes.tiny import chat_model, talkative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,3 +167,30 @@ def test_a_damaged_file_is_a_clear_error(tiny: tuple[Workspace, Path], home: Pat
         with pytest.raises(ModelError) as caught, pool.use(name) as backend:
             say(backend, [user("hello")])
         assert caught.value.hint
+
+
+@pytest.mark.slow
+def test_llamacpp_in_a_process_of_its_own_says_the_same_and_takes_nobody_with_it(tiny: tuple[Workspace, Path], home: Path) -> None:
+    workspace, folder = tiny
+    write_gguf(talkative(folder), home / "tiny.gguf", "F32")
+    workspace.models.put(ModelRecord("tiny", "chat", "made", 1, gguf=str(home / "tiny.gguf")))
+    long = [user("go on")]
+    said = {}
+    for hosted in (False, True):
+        pool = ModelPool(workspace, hosted=hosted)
+        try:
+            with pool.use("tiny") as backend:
+                said[hosted] = [say(backend, long), asdict(backend.usage) | {"first_token": 0, "rate": 0}, backend.facts, backend.count(long)]
+            [held] = pool.loaded()
+            assert bool(held.process) == hosted and held.as_data()["measured"] == hosted
+            if not hosted:
+                continue
+            with pool.use("tiny") as backend, pytest.raises(ModelError, match="crashed \\(signal 6\\)"):
+                for _ in backend.stream(long, GREEDY, CancelToken()):
+                    os.kill(held.process or 0, signal.SIGABRT)
+            with pool.use("tiny") as backend:
+                assert say(backend, long) == said[False][0], "it is loaded afresh"
+            assert pool.unload() == ["tiny"]
+        finally:
+            pool.close()
+    assert said[True] == said[False]

@@ -129,6 +129,17 @@ def test_cast_says_what_does_not_fit(lab: Lab, tmp_path: Path) -> None:
         lab.do("c", steps.Cast(column="a", to="bool"))
 
 
+def test_a_column_that_becomes_a_text_may_make_another_shape(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "dates.jsonl").write_text(
+        "".join(f'{{"prompt": "the {n}th of May 1969", "completion": "1969-05-{n:02}", "n": {n}}}\n' for n in range(4, 20))
+    )
+    read = lab.add(tmp_path / "dates.jsonl", test=0)
+    assert (read.shape, read.features["completion"]) == ("text", "timestamp[s]"), "pyarrow reads a date where it sees one"
+    assert lab.do("dates", steps.Cast(column="n", to="string")).shape == "text"
+    made = lab.do("dates", steps.Cast(column="completion", to="string"))
+    assert (made.shape, made.columns) == ("instruction", {"prompt": "prompt", "completion": "completion"})
+
+
 def test_rows_by_chance_are_the_same_each_time(lab: Lab) -> None:
     before = lab.rows("t")
     every = Counter(map(str, flat(before)))

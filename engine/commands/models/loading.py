@@ -164,7 +164,7 @@ def _open(job: JobContext, pool: ModelPool, name: str, base: str) -> Facts:
             job.check()
             job.progress(*growth.megabytes(), "MB", f"loading {name}")
     except BaseException:
-        # llama.cpp can't be stopped in the middle: what it loads is freed as soon as it is there.
+        # What is loaded in this process can't be stopped in the middle: it is freed as soon as it is there.
         left.set()
         while pool.abandon(base) and not over.wait(0.2):
             pass  # Its process may just be starting.

@@ -220,11 +220,16 @@ def check_columns_of(record: DatasetRecord, step: steps.Rename | steps.Drop | st
 
 
 def _shape(record: DatasetRecord, features: dict[str, str], sample: list[dict[str, object]], step: steps.Step) -> tuple[str, dict[str, str]]:
-    """The shape stays while its columns do; otherwise it is recognised anew. A label makes a text a labelled one."""
+    """The shape stays while its columns do; otherwise it is recognised anew. A label makes a text a labelled one, and so may
+    another column that becomes a part of it by its new type."""
     changed = step.column if isinstance(step, (steps.Map, steps.Cast)) else ""
     stands = all(column in features for column in record.columns.values()) and changed not in record.columns.values()
     if isinstance(step, steps.Label) and record.shape == "text" and stands:
         return "classification", {**record.columns, "label": step.column}
+    if isinstance(step, steps.Cast) and record.shape in ("table", "text"):
+        kind, roles = shape.recognise(features, sample)
+        if {*record.columns.values(), step.column} <= set(roles.values()):
+            return kind, roles
     if stands and (record.shape != "table" or set(features) <= set(record.features)):
         return record.shape, record.columns
     found: Callable[..., tuple[str, dict[str, str]]] = shape.recognise
