@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Needs ``--no-loadscope-reorder``, or xdist puts the files with the most tests first, however quick they are."""
     place = {name: number for number, name in enumerate(DEAREST)}
     items.sort(key=lambda item: place.get(item.path.name, len(DEAREST)))
+
+
+def pytest_collection_finish() -> None:
+    """What the modules brought in stays: the Trainer collects garbage for each training, and need not look through it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ The Hub is switched off for these children; work that needs it runs in a fresh p
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -21,3 +22,7 @@ for _name in ("torch", "transformers.trainer", "transformers.models.llama.modeli
     except Exception as _error:
         # A library that does not import is reported by the job that needs it; the server must live on.
         print(f"warm: {_name}: {_error}", file=sys.stderr, flush=True)
+
+# A child's collector need not look at what the libraries made, and so does not copy its pages either.
+gc.collect()
+gc.freeze()

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import NotFound
 from engine.events import now
+from engine.store.jobs import missing
 
 if TYPE_CHECKING:
     import sqlite3
@@ -50,10 +50,10 @@ class DatasetTable:
             insert(tx, record)
 
     def get(self, name: str) -> DatasetRecord:
-        """Raises ``NotFound`` with near matches."""
+        """Raises ``NotFound`` with near matches, or with the job that is to make it."""
         row = self._db.row("SELECT * FROM datasets WHERE name = ?", name)
         if row is None:
-            raise NotFound.named("dataset", name, self.names(), "Add one with: add FILE. `datasets` lists what is here.")
+            raise missing(self._db, "dataset", name, self.names(), "Add one with: add FILE. `datasets` lists what is here.")
         return _record(row)
 
     def find(self, name: str) -> DatasetRecord | None:

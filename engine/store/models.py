@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import NotFound
 from engine.events import now
+from engine.store.jobs import missing
 
 if TYPE_CHECKING:
     from engine.store.database import Database
@@ -51,10 +51,10 @@ class ModelTable:
         )  # fmt: skip
 
     def get(self, name: str) -> ModelRecord:
-        """Raises ``NotFound`` with near matches."""
+        """Raises ``NotFound`` with near matches, or with the job that is to make it."""
         row = self._db.row("SELECT * FROM models WHERE name = ?", name)
         if row is None:
-            raise NotFound.named("model", name, self.names(), "`models` lists what is here; `setup` brings the starter models.")
+            raise missing(self._db, "model", name, self.names(), "`models` lists what is here; `setup` brings the starter models.")
         return _record(row)
 
     def find(self, name: str) -> ModelRecord | None:

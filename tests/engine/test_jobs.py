@@ -304,3 +304,21 @@ def test_a_log_that_can_not_be_opened_ends_no_thread(tmp_path: Path) -> None:
     handler.emit(logging.LogRecord("engine", logging.ERROR, __file__, 1, "again", (), None))
     handler.close()
     assert (tmp_path / "gone" / "x.log").read_text() == "again\n"
+
+
+def test_a_name_that_a_job_is_to_make_is_told_apart_from_a_wrong_one(home: Path) -> None:
+    workspace = Workspace(home, Settings(runner="thread"))
+    jobs, models = workspace.jobs, workspace.models
+    with pytest.raises(NotFound, match="no model called “tuned”\\. `models`"):
+        models.get("tuned")
+    other = jobs.add("keep", {"name": "tuned"}, "keep tuned", "io")
+    job = jobs.add("train", {"name": "tuned"}, "train", "compute")
+    with pytest.raises(NotFound, match="called “tuned” yet") as caught:
+        models.get("tuned")
+    assert caught.value.hint == f"Job {job.id}, which makes it, is queued."
+    with pytest.raises(NotFound) as caught:
+        workspace.datasets.get("tuned")
+    assert caught.value.hint == f"Job {other.id}, which makes it, is queued."
+    jobs.finish(job.id, "cancelled")
+    with pytest.raises(NotFound, match="called “tuned”\\. `models`"):
+        models.get("tuned")

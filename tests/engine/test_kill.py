@@ -86,7 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     # One that an earlier test began is bare: each child would load all the libraries anew.
     forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    multiprocessing.set_forkserver_preload(["engine.jobs.warm"])
+    multiprocessing.set_forkserver_preload(["engine.jobs.warm", __name__])
     forkserver.ensure_running()
     root = tmp_path_factory.mktemp("kill")
     before = os.environ.get("BITTERN_RUNNER")

@@ -142,7 +142,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         shapes=("multilabel",),
         needs="It needs a text and a column with a list of labels (--text, --labels).",
         defaults={
-            "learning_rate": 5e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "learning_rate": 2e-4, "batch_size": 32, "max_length": 128, "epochs": 3.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
             "eval_rows": 256,
         },
         roles=("text", "labels"),
