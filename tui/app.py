@@ -21,9 +21,9 @@ from tui.conversing import Conversing
 from tui.drawing import MainScreen
 from tui.leaving import Leaving
 from tui.measuring import Measuring
+from tui.opening import Opening
 from tui.palette import Verbs
 from tui.parts import Parts
-from tui.roaming import Roaming
 from tui.showing import Showing
 from tui.state.catalog import CatalogState
 from tui.state.chat import ANSWERS, ChatState
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class BitternApp(Conversing, Measuring, Roaming, Showing, Asking, Leaving, App[int]):
+class BitternApp(Conversing, Measuring, Opening, Showing, Asking, Leaving, App[int]):
     """The screen. ``starter``: bring the starter models into a workspace where nothing was ever done."""
 
     TITLE = "Bittern"

@@ -53,12 +53,12 @@ class RunsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Static(id="runs-title", markup=False)
         with Horizontal(id="runs-body"):
-            yield NamedList(id="runs-list", empty="There are no runs yet: evaluate MODEL --on DATASET")
+            yield NamedList(id="runs-list", empty="There are no runs yet: evaluate MODEL --on DATASET", waits=True)
             with Vertical(id="runs-side"):
                 with TabbedContent(id="runs-tabs"):
                     for name, title in TABS.items():
                         with TabPane(title, id=f"tab-{name}"):
-                            yield NamedList(id=f"list-{name}", empty=EMPTY[name])
+                            yield NamedList(id=f"list-{name}", empty=EMPTY[name], waits=True)
                 with VerticalScroll(id="runs-row", can_focus=False):
                     yield Static(id="runs-row-text", markup=False)
                 yield Input(id="runs-by", placeholder="label, length, cluster, or a column; Enter looks", compact=True)

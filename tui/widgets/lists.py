@@ -19,14 +19,16 @@ class NamedList(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = [("j", "cursor_down"), ("k", "cursor_up")]
 
-    def __init__(self, *, id: str, empty: str) -> None:  # noqa: A002
+    def __init__(self, *, id: str, empty: str, waits: bool = False) -> None:  # noqa: A002
+        """``empty`` is what stands there instead of entries; with ``waits`` not before ``show`` said that there are none."""
         super().__init__(id=id, markup=False, compact=True)
-        self._empty = empty
+        self._empty, self._waits = empty, waits
         self._names: list[str] = []
         self._shown: dict[str, Content] = {}
 
     def on_mount(self) -> None:
-        self.show([])
+        if not self._waits:
+            self.show([])
 
     def show(self, entries: Sequence[tuple[str, Content]]) -> None:
         """Draw these entries: a name (unique) and what is shown for it."""
