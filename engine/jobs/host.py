@@ -99,9 +99,8 @@ class Host:
                 process.join(1)  # The pipe closes a moment before the process ends.
             code = process.exitcode if process else None
             self.close()
-            raise ModelError(
-                f"The model's process is gone: {describe_exit(code)}.", "Try again: it is loaded afresh. A smaller model needs less memory."
-            ) from None
+            less = " A smaller model needs less memory." if code == -9 else f" What it said last is in {self._log}."
+            raise ModelError(f"The model's process is gone: {describe_exit(code)}.", f"Try again: it is loaded afresh.{less}") from None
         finally:
             if not finished:
                 # The consumer left in the middle of a stream: read it to its end, so that the next call starts clean.
