@@ -11,7 +11,7 @@ from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.widgets import Footer, TextArea
+from textual.widgets import TextArea
 
 from engine import events
 from engine.errors import BitternError
@@ -33,6 +33,7 @@ from tui.text import clean
 from tui.themes import DARK, LIGHT
 from tui.widgets.chatbox import ChatBox, Completions
 from tui.widgets.chips import Chips
+from tui.widgets.keyline import KeyLine
 from tui.widgets.topbar import TopBar
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class BitternApp(Conversing, Measuring, Opening, Showing, Asking, Leaving, App[i
         yield completions
         yield Chips()
         yield ChatBox(completions)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.main = self.screen

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.errors import BitternError
 from tui.state.curves import CurvesView
 from tui.state.plot import INKS, clock
 from tui.text import clean, one_line
+from tui.widgets.keyline import KeyLine
 from tui.widgets.plot import PlotView
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class CurvesScreen(Screen[None]):
         yield Static(id="curves-title", markup=False)
         yield PlotView(id="curves-plot")
         yield Static(id="curves-reading", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         await self._read()

@@ -9,13 +9,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Markdown, Static
+from textual.widgets import Input, Markdown, Static
 
 from engine.errors import BitternError, Stopped
 from tui.messages import FillBox, RunLine
 from tui.state.find import FindState, about, files, mark
 from tui.text import cells, clean, one_line, pad
 from tui.widgets.entries import words_only
+from tui.widgets.keyline import KeyLine
 from tui.widgets.lists import NamedList
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class FindScreen(ModalScreen[None]):
                 card.border_title = "Card"
                 yield Static(id="find-facts", markup=False)
                 yield Markdown(id="find-text", open_links=False, parser_factory=words_only)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._draw_title()

@@ -9,13 +9,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from engine.errors import BitternError
 from tui.messages import FillBox, OpenView, RunLine
 from tui.screens.ask import AskScreen
 from tui.text import clean, one_line
 from tui.widgets.dots import SIGNS
+from tui.widgets.keyline import KeyLine
 from tui.widgets.lists import NamedList
 from tui.widgets.plane import COLOURS, DIM, Plane
 
@@ -57,7 +58,7 @@ class MapScreen(Screen[None]):
             with Vertical(id="map-side"):
                 yield NamedList(id="legend", empty="No labels.")
                 yield Static(id="here", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._signs = bool(self.app.no_color)

@@ -9,10 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.events import JobProgress
 from tui.text import clean, one_line
+from tui.widgets.keyline import KeyLine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ class MaskScreen(ModalScreen[None]):
         yield Static("Reading rows as tokens…", id="mask-head", markup=False)
         with VerticalScroll(id="mask-body"):
             yield Static(id="mask-row", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#mask-body").focus()

@@ -8,13 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.errors import BitternError
 from tui.messages import FillBox, OpenRow, OpenView, RunLine
 from tui.text import clean, one_line
 from tui.widgets.differences import told_apart
+from tui.widgets.keyline import KeyLine
 from tui.widgets.lists import NamedList
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class QualityScreen(Screen[None]):
                     for side in ("left", "right"):
                         with VerticalScroll(id=f"beside-{side}", can_focus=False):
                             yield Static(markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#findings").focus()

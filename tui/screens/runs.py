@@ -8,13 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static, TabbedContent, TabPane
+from textual.widgets import Input, OptionList, Static, TabbedContent, TabPane
 
 from engine.errors import BitternError
 from tui.messages import FillBox, OpenRow, OpenView, RunLine
 from tui.state.verdict import MOST, VerdictView, aligned
 from tui.text import clean, one_line
 from tui.widgets.differences import told_apart
+from tui.widgets.keyline import KeyLine
 from tui.widgets.lists import NamedList
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class RunsScreen(Screen[None]):
                 with VerticalScroll(id="runs-row", can_focus=False):
                     yield Static(id="runs-row-text", markup=False)
                 yield Input(id="runs-by", placeholder="label, length, cluster, or a column; Enter looks", compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#runs-by").display = False

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine.errors import BitternError, Stopped
@@ -17,6 +17,7 @@ from tui.messages import RunLine
 from tui.state.sql import History, Vocabulary, plain_name
 from tui.text import clean, one_line
 from tui.widgets.chatbox import Completions
+from tui.widgets.keyline import KeyLine
 from tui.widgets.rows import WINDOW, RowsTable
 from tui.widgets.sql_editor import SqlEditor
 
@@ -69,7 +70,7 @@ class SqlScreen(ModalScreen[None]):
                 yield completions
                 yield Static(id="sql-told", markup=False)
                 yield Input(id="sql-keep", placeholder="A name for the dataset; Enter keeps the whole answer", compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         editor = self.query_one(SqlEditor)

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from engine import events
@@ -18,6 +18,7 @@ from engine.errors import BitternError
 from tui.messages import OpenView
 from tui.state.stats import Bar, StatsView, drawn
 from tui.text import one_line
+from tui.widgets.keyline import KeyLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ class StatsScreen(ModalScreen[None]):
             with Vertical(id="stats-column"):
                 yield Static(id="stats-figures", markup=False)
                 yield Bars(id="stats-bars", markup=False, compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         self.query_one("#stats-columns", OptionList).focus()

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from engine.errors import BitternError
 from tui.state.trials import TrialsView, colour, told
 from tui.text import clean, one_line
+from tui.widgets.keyline import KeyLine
 from tui.widgets.lists import NamedList
 from tui.widgets.plot import PlotView
 
@@ -45,7 +46,7 @@ class TrialsScreen(Screen[None]):
         yield Static(id="trials-title", markup=False)
         yield PlotView(id="trials-plot")
         yield NamedList(id="trials-list", empty="No trial is done yet.")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         self.query_one(NamedList).focus()

@@ -10,13 +10,14 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from engine import events
 from engine.errors import BitternError, Stopped
 from tui.messages import Told
 from tui.state.versus import VersusView
 from tui.text import clean, one_line
+from tui.widgets.keyline import KeyLine
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -75,7 +76,7 @@ class VersusScreen(ModalScreen[None]):
         yield Horizontal(id="versus-columns")
         yield Static(id="versus-told", markup=False)
         yield Input(id="versus-prompt", placeholder="What to ask all of them; Enter asks", compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         prompt = self.query_one("#versus-prompt", Input)
