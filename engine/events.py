@@ -124,6 +124,14 @@ class PassagesFound(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRead(Event):
+    """How many tokens of the prompt were read, and of how many, before the first word of an answer; not every engine tells."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallFinished(Event):
     """A dispatched Command answered: ``result`` is ``Result.as_dict()``, or ``error`` an error's ``as_dict()``."""
 

@@ -12,7 +12,7 @@ from engine.answer.prompt import NONE, build, plain_marks
 from engine.answer.quote import passage_of, place_of
 from engine.answer.stream import Citing
 from engine.answer.support import Cited, statements, support
-from engine.events import Event, PassagesFound, TokenDelta
+from engine.events import Event, PassagesFound, PromptRead, TokenDelta
 from engine.inference.protocol import Sampling
 from engine.search import analysis
 from engine.search.marks import marked
@@ -36,7 +36,7 @@ _ESCAPE = re.compile("(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]")
 
 
 class Answering:
-    """One question to one dataset. ``emit`` hears ``PassagesFound``, then ``TokenDelta``."""
+    """One question to one dataset. ``emit`` hears ``PassagesFound``, then ``PromptRead`` and ``TokenDelta``."""
 
     def __init__(self, reader: Reader, dataset: DatasetRecord, emit: Callable[[Event], None], cancel: CancelToken) -> None:
         self._reader, self._dataset, self._emit, self._cancel = reader, dataset, emit, cancel
@@ -99,6 +99,7 @@ class Answering:
         quotes = [passage.text[slice(p.statement.start, p.statement.end)] for passage in found for p in passage.candidates[:1]]
         messages, used = build(backend, asked, texts, ROOM, quotes)
         citing = Citing(texts[:used])
+        backend.reading = lambda read: self._emit(PromptRead(done=read.done, total=read.total))
         for piece in backend.stream(messages, Sampling(temperature=0.0, repetition_penalty=1.1, max_tokens=ROOM), self._cancel):
             self._say(citing.feed(piece))
             if citing.repeats:

@@ -12,7 +12,7 @@ from engine.inference.calls import written
 from engine.inference.constraint import grammar
 from engine.inference.heard import Heard
 from engine.inference.pictures import sent
-from engine.inference.protocol import Facts, Sampling, Usage
+from engine.inference.protocol import Facts, Read, Sampling, Usage, unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +37,7 @@ class Endpoint:
         facts = record.facts
         self.usage = Usage()
         self.calls: list[Call] = []
+        self.reading: Callable[[Read], object] = unheard
         self._model = str(facts["model"])
         self._key = key_of(str(facts.get("key_env", "")), str(facts.get("keyring", "")))
         self._facts = Facts(record.name, "endpoint", int(facts.get("context") or settings.context), str(facts["url"]), sees=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.inference.protocol import Facts, Usage
+from engine.inference.protocol import Facts, Read, Usage, unheard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from engine.inference.protocol import Call, Message, Sampling, Tool
     from engine.jobs.context import CancelToken
@@ -21,6 +21,7 @@ class Hosted:
         """``version`` tells an adapter from an earlier one in the same folder."""
         self.usage = Usage()
         self.calls: list[Call] = []
+        self.reading: Callable[[Read], object] = unheard
         self.host = host
         self._name, self._adapter, self._version = name, adapter, version
         self._note = note
@@ -54,6 +55,8 @@ class Hosted:
                 self.usage = Usage(**item["usage"])
             elif "calls" in item:
                 self.calls = item["calls"]
+            elif "read" in item:
+                self.reading(Read(*item["read"]))
             else:
                 yield item["text"]
 

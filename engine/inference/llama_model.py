@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.inference.llamacpp import LlamaCpp
-from engine.inference.protocol import Sampling
+from engine.inference.protocol import Read, Sampling
 from engine.settings import Settings
 from engine.store.models import ModelRecord
 
@@ -39,17 +39,18 @@ class LlamaModel:
     def stream(
         self, messages: list[Message], sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken, tools: list[Tool] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """``{"text"}`` pieces, then ``{"usage"}`` and ``{"calls"}``; with one of the adapters, or with none."""
+        """``{"read"}`` (done, total) while the prompt is read, ``{"text"}`` pieces, then ``{"usage"}`` and ``{"calls"}``; with one
+        of the adapters, or with none."""
         asked = Sampling.from_dict(sampling)
-        return self._told(self._model.stream(messages, asked, cancel, tools or (), _key(adapter, version)))
+        return self._told(self._model.heard(messages, asked, cancel, tools or (), _key(adapter, version)))
 
     def complete(self, text: str, sampling: dict[str, Any], adapter: str, version: str, cancel: CancelToken) -> Iterator[dict[str, Any]]:
         """Like :meth:`stream`, for a text with no template."""
-        return self._told(self._model.complete(text, Sampling.from_dict(sampling), cancel, _key(adapter, version)))
+        return self._told(self._model.heard(text, Sampling.from_dict(sampling), cancel, (), _key(adapter, version)))
 
-    def _told(self, pieces: Iterator[str]) -> Iterator[dict[str, Any]]:
+    def _told(self, pieces: Iterator[str | Read]) -> Iterator[dict[str, Any]]:
         for piece in pieces:
-            yield {"text": piece}
+            yield {"read": [piece.done, piece.total]} if isinstance(piece, Read) else {"text": piece}
         yield {"usage": asdict(self._model.usage)}
         yield {"calls": self._model.calls}
 

@@ -8,6 +8,14 @@ from typing import Any
 STARTING_SECONDS = 60
 
 
+def no_gpu(parameters: Any) -> bool:
+    """Whether a model with these parameters is run by the CPU alone."""
+    import xllamacpp
+
+    processor = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+    return parameters.n_gpu_layers == 0 or all(device["type"] == processor for device in xllamacpp.get_device_info())
+
+
 def open_server(parameters: Any, key: str) -> Any:
     """An ``xllamacpp.Server`` of ``parameters``: on a loopback port of its own, where ``key`` is asked for, and silent.
 
@@ -24,8 +32,7 @@ def open_server(parameters: Any, key: str) -> Any:
     parameters.warmup = False
     parameters.ui = False
     # To be fitted into a GPU's memory a model is read once more, for its sizes. Without a GPU that is half of the load, for nothing.
-    processor = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
-    parameters.fit_params = parameters.n_gpu_layers != 0 and any(device["type"] != processor for device in xllamacpp.get_device_info())
+    parameters.fit_params = not no_gpu(parameters)
     server = xllamacpp.Server(parameters)
     # What the slots are doing is answered by the loop.
     request = urllib.request.Request(f"{server.listening_address}/slots", headers={"Authorization": f"Bearer {key}"})  # noqa: S310 (our own port)

@@ -17,9 +17,9 @@ from engine.inference.calls import written
 from engine.inference.constraint import grammar
 from engine.inference.guard import neutralise
 from engine.inference.heard import Heard
-from engine.inference.llama_server import open_server
+from engine.inference.llama_server import no_gpu, open_server
 from engine.inference.pictures import blind, pictured, sent
-from engine.inference.protocol import SMALL, Facts, Sampling, Usage
+from engine.inference.protocol import SMALL, Facts, Read, Sampling, Usage, unheard
 from engine.models.gguf_header import read_header
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class LlamaCpp:
         self.adapters = dict(adapters or {})
         self.usage = Usage()
         self.calls: list[Call] = []
+        self.reading: Callable[[Read], object] = unheard
         self._key = secrets.token_urlsafe(24)
         context = min(settings.context, int(header.get("context_length") or settings.context))
         threads = settings.threads or cores()
@@ -65,6 +66,9 @@ class LlamaCpp:
             parameters.mmproj.path = projector
         if cpu:
             parameters.n_gpu_layers = 0
+        if no_gpu(parameters):
+            # It hears whether it should stop, and says how far it is, between two of these.
+            parameters.n_batch = parameters.n_ubatch = settings.batch
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
         parameters.lora_init_without_apply = True
         if settings.precise:
@@ -96,8 +100,28 @@ class LlamaCpp:
         self, messages: list[Message], sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = (), adapter: str = ""
     ) -> Iterator[str]:
         """Pieces of the answer, with one of the adapters or with none. Raises ``ModelError`` when the prompt does not fit."""
-        request = {**_request(sampling, self._facts.context), "messages": self._readable(messages)}
-        if messages[-1]["role"] == "assistant":
+        return self._spoken(self.heard(messages, sampling, cancel, tools, adapter))
+
+    def complete(self, text: str, sampling: Sampling, cancel: CancelToken, adapter: str = "") -> Iterator[str]:
+        """How a text goes on. Raises ``ModelError`` when it does not fit."""
+        return self._spoken(self.heard(text, sampling, cancel, (), adapter))
+
+    def _spoken(self, heard: Iterator[str | Read]) -> Iterator[str]:
+        for piece in heard:
+            if isinstance(piece, Read):
+                self.reading(piece)
+            else:
+                yield piece
+
+    def heard(
+        self, prompt: list[Message] | str, sampling: Sampling, cancel: CancelToken, tools: Sequence[Tool] = (), adapter: str = ""
+    ) -> Iterator[str | Read]:
+        """A conversation's answer, or how a text goes on: how far the prompt is read, then the pieces. Raises ``ModelError``."""
+        request = _request(sampling, self._facts.context)
+        if isinstance(prompt, str):
+            return self._decode(self._server.handle_completions, {**request, "prompt": prompt}, cancel, adapter)
+        request["messages"] = self._readable(prompt)
+        if prompt[-1]["role"] == "assistant":
             # llama.cpp goes on with it; a template that would begin with thoughts must not.
             request["chat_template_kwargs"] = {"enable_thinking": False}
         if tools:
@@ -109,10 +133,6 @@ class LlamaCpp:
                 )
             request["tools"] = list(tools)
         return self._decode(self._server.handle_chat_completions, request, cancel, adapter)
-
-    def complete(self, text: str, sampling: Sampling, cancel: CancelToken, adapter: str = "") -> Iterator[str]:
-        """How a text goes on. Raises ``ModelError`` when it does not fit."""
-        return self._decode(self._server.handle_completions, {**_request(sampling, self._facts.context), "prompt": text}, cancel, adapter)
 
     def write(self, prompt: Sequence[int], sampling: Sampling, cancel: CancelToken, adapter: str = "") -> str:
         """How tokens go on. Any thread may ask, beside others; what was computed for one prompt is not used for the next, so
@@ -135,7 +155,7 @@ class LlamaCpp:
             raise _explain(failed[0], self._facts)
         return "".join(said)
 
-    def _decode(self, handle: Callable[..., Any], request: dict[str, Any], cancel: CancelToken, adapter: str) -> Iterator[str]:
+    def _decode(self, handle: Callable[..., Any], request: dict[str, Any], cancel: CancelToken, adapter: str) -> Iterator[str | Read]:
         chunks: Chunks = queue.SimpleQueue()
         gone = threading.Event()
         self.usage, self.calls = Usage(), []
@@ -163,10 +183,12 @@ class LlamaCpp:
         if cancel.asked:
             self.usage.finish = "cancel"
 
-    def _pieces(self, chunks: Chunks, heard: Heard) -> Iterator[str]:
+    def _pieces(self, chunks: Chunks, heard: Heard) -> Iterator[str | Read]:
         while (chunk := chunks.get()) is not None:
             if error := chunk.get("error"):
                 raise _explain(error, self._facts)
+            if read := chunk.get("prompt_progress"):
+                yield Read(int(read["processed"]), int(read["total"]))
             yield from heard.take(chunk)
             if timings := chunk.get("timings"):
                 self.usage.prompt_tokens = timings["cache_n"] + timings["prompt_n"]
@@ -231,7 +253,7 @@ def check(path: Path, name: str) -> None:
 def _request(sampling: Sampling, context: int) -> dict[str, Any]:
     # llama.cpp sets aside four bytes for each token that the penalty looks back, for every answer.
     request: dict[str, Any] = {
-        "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True,
+        "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True, "return_progress": True,
         "max_tokens": sampling.max_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k,
         "min_p": sampling.min_p, "repeat_penalty": sampling.repetition_penalty, "repeat_last_n": context,
         "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from engine.jobs.context import CancelToken
 
@@ -90,6 +90,14 @@ class Facts:
     sees: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How far a prompt is read, in tokens; those that were in the cache count."""
+
+    done: int
+    total: int
+
+
 class Call(TypedDict):
     """A tool that the model would have called. Nothing calls it. ``arguments`` is the text that the model wrote where
     that is no JSON object."""
@@ -99,6 +107,10 @@ class Call(TypedDict):
     arguments: dict[str, Any] | str
 
 
+def unheard(read: Read) -> None:
+    """What hears how far a prompt is read while nobody asks."""
+
+
 class Backend(Protocol):
     """A loaded model. One conversation at a time; the prefix it shares with the last one is not computed again."""
 
@@ -106,6 +118,8 @@ class Backend(Protocol):
     """Of the last answer."""
     calls: list[Call]
     """The tools that the last answer calls; its text is without them."""
+    reading: Callable[[Read], object]
+    """Called before the first piece of an answer, where the engine tells how far it is."""
 
     @property
     def facts(self) -> Facts: ...

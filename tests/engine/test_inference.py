@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import ModelError, NotFound
 from engine.inference.pool import ModelPool
-from engine.inference.protocol import Sampling
+from engine.inference.protocol import Read, Sampling
 from engine.jobs.context import CancelToken
 from engine.models.gguf_write import write_gguf
 from engine.settings import Settings
@@ -194,3 +194,35 @@ def test_llamacpp_in_a_process_of_its_own_says_the_same_and_takes_nobody_with_it
         finally:
             pool.close()
     assert said[True] == said[False]
+
+
+@pytest.mark.parametrize("hosted", [False, True], ids=["inside", "in a process of its own"])
+def test_llamacpp_says_how_far_it_reads_and_stops_in_the_middle_of_it(tiny: tuple[Workspace, Path], home: Path, hosted: bool) -> None:
+    kept, folder = tiny
+    workspace = Workspace(kept.paths.root, Settings(context=256, batch=32))
+    write_gguf(talkative(folder), home / "tiny.gguf", "F32")
+    workspace.models.put(ModelRecord("tiny", "chat", "made", 1, gguf=str(home / "tiny.gguf")))
+    pool = ModelPool(workspace, hosted=hosted)
+    long = [user("herons and reeds " * 9)]
+    try:
+        with pool.use("tiny") as backend:
+            told: list[Read] = []
+            backend.reading = told.append
+            answer = say(backend, long)
+            total = backend.usage.prompt_tokens
+            assert [read.done for read in told] == sorted(read.done for read in told) and told[-1] == Read(total, total) and len(told) > total // 32
+        with pool.use("tiny") as backend:
+            token, reads = CancelToken(), list[Read]()
+
+            def stop(read: Read) -> None:
+                reads.append(read)
+                token.ask("cancel")
+
+            backend.reading = stop
+            assert "".join(backend.stream([user("a pond of lilies " * 9)], GREEDY, token)) == ""
+            assert backend.usage.finish == "cancel" and reads[-1].done < reads[-1].total
+        with pool.use("tiny") as backend:
+            assert say(backend, long) == answer
+    finally:
+        pool.close()
+        workspace.close()

@@ -135,6 +135,11 @@ def test_an_answer_streams_and_is_replaced_by_what_was_kept() -> None:
     message = chat.begin("call-1", "ask")
     assert message is not None
     chat.apply(events.PassagesFound(job="call-1", passages=[{"n": 1, "address": "guide/train/0", "text": "Press p.", "score": 0.5}]))
+    assert message.waiting == "reading 1 row…"
+    chat.apply(events.PromptRead(job="call-1", done=512, total=1024))
+    assert message.waiting == "reading 1 row, 50%…"
+    chat.apply(events.PromptRead(job="call-1", done=1024, total=1024))
+    assert message.waiting == "reading 1 row…"
     chat.apply(events.TokenDelta(job="call-1", text="Press "))
     chat.apply(events.TokenDelta(job="call-1", text="q"))
     assert (message.text, message.busy, len(message.passages)) == ("Press q", True, 1)

@@ -178,6 +178,10 @@ class ChatState:
                     message.passages = passages
                     message.asked = asked
                 return message
+            case events.PromptRead(job=ticket, done=done, total=total):
+                if message := self.of(ticket):
+                    message.read = done / max(total, 1)
+                return message
             case events.CallFinished():
                 return self._finish(event)
         return None

@@ -18,7 +18,7 @@ class Message:
     ``result`` is the JSON of a note's Result. ``id`` is its number in the conversation (0: not known yet), ``siblings``
     those of the messages in the same place; ``context`` is how full the model's window is after it; ``attached`` are the
     names of what went along; ``remarks`` what is to be known of an answer besides its words: the tools that it calls;
-    ``stopping``: it was asked to stop."""
+    ``stopping``: it was asked to stop; ``read`` the part of the prompt that the model has read, from 0 to 1."""
 
     number: int
     kind: Kind
@@ -41,6 +41,19 @@ class Message:
     attached: list[str] = field(default_factory=list)
     remarks: str = ""
     stopping: bool = False
+    read: float = 0.0
+
+    @property
+    def waiting(self) -> str:
+        """What it does before its first word."""
+        if self.stopping:
+            return "stopping…"
+        if self.parts()[0]:
+            return ""
+        rows = (
+            f"reading {len(self.passages)} row{'' if len(self.passages) == 1 else 's'}" if self.passages else "reading" if self.read else "thinking"
+        )
+        return f"{rows}, {self.read:.0%}…" if 0 < self.read < 1 else f"{rows}…"
 
     @property
     def place(self) -> str:

@@ -150,9 +150,7 @@ class AnswerEntry(Spoken, Vertical):
                 await self._finish(text)
             return
         if not text:
-            self._status(
-                "stopping…" if message.stopping else "" if thought else f"reading {len(message.passages)} rows…" if message.passages else "thinking…"
-            )
+            self._status(message.waiting)
             return
         await self._write(text)
 

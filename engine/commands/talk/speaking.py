@@ -11,7 +11,7 @@ from engine.commands.base import Desk, Field, Now
 from engine.commands.talk.forms import remarks, value_of
 from engine.commands.talk.turns import turns
 from engine.errors import BitternError, DiskFull
-from engine.events import TokenDelta
+from engine.events import PromptRead, TokenDelta
 from engine.inference.protocol import Sampling
 from engine.results import Result
 from engine.store.sessions import MessageRecord
@@ -174,6 +174,7 @@ def speak(
     kept = Kept(sessions, under, {**(begun.facts if begun else {}), "kind": "chat", "model": backend.facts.name, "usage": {}})
     if begun:
         kept.id, kept.text, kept.written = begun.id, begun.text, begun.text
+    backend.reading = lambda read: desk.emit(PromptRead(done=read.done, total=read.total))
     try:
         for piece in backend.stream(sent.messages, sampling, desk.cancel, tools):
             kept.take(piece)
