@@ -33,13 +33,14 @@ def plain_template(tokenizer: Any) -> str:
     that begins a text where the tokenizer puts one."""
     start = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
     return ("{{ bos_token }}" if start else "") + (
-        "{% for message in messages %}{{ message['content'] + (eos_token if message['role'] == 'assistant' else '') + '\n' }}{% endfor %}"
+        "{% for message in messages %}{{ message['content'] + ((eos_token or '') if message['role'] == 'assistant' else '') + '\n' }}{% endfor %}"
     )
 
 
 def completion_tokens(tokenizer: Any, text: str) -> list[int]:
-    """An answer as the model should write it: its text, then the stop token.
+    """An answer as the model should write it: its text, then the stop token, where the tokenizer names one.
 
     It is tokenised apart from the prompt, as it is when the model writes it token by token.
     """
-    return [*tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"], tokenizer.eos_token_id]
+    stop = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return [*tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"], *stop]

@@ -14,6 +14,7 @@ from engine.training.rows import Prepared
 from engine.training.spec import TrainSpec
 from engine.training.tally import Tally
 from tests.fakes.follow import finish
+from tests.fakes.tiny import chat_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,3 +138,19 @@ def test_the_mask_shows_every_token_and_counts_every_row(tiny: Engine) -> None:
     add(tiny, "numbers", [{"size": number} for number in range(3)], "--test 0")
     with pytest.raises(DataError):
         run(tiny, "mask numbers --model tiny")
+
+
+@pytest.mark.slow
+def test_a_tokenizer_with_no_stop_token_is_a_red_gate_and_no_crash(tiny: Engine, tmp_path: Path) -> None:
+    folder = chat_model(tmp_path / "endless")
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({name: value for name, value in json.loads(file.read_text("utf-8")).items() if name != "eos_token"}), "utf-8")
+    run(tiny, f"pull {folder} --name endless")
+    add(tiny, "few", [{"prompt": f"Say {n}", "completion": f"It is {n}"} for n in range(12)])
+    shown = run(tiny, "mask few --model endless")
+    assert "no stop token" in shown.summary and not shown.data["rows"][0]["stop_trained"]
+    line = "train endless --on few --max-steps 1 --batch-size 2 --eval-rows 2 --name on"
+    error = run(tiny, line, "failed")
+    assert "The stop token carries no loss in" in error["message"] and "eos_token" in error["hint"] and error["hint"].endswith("--allow stop")
+    assert run(tiny, f"{line} --allow stop").data["steps"] == 1
+    assert run(tiny, "evaluate on --on few --rows 2 --max-tokens 4").data["rows"] == 1

@@ -72,7 +72,7 @@ class Mask(Work):
             "stop_token": tokenizer.eos_token, "rows": [{"row": number, **view.as_dict(special)} for number, view in views.items()],
         }  # fmt: skip
         table = Table(["row", "tokens", "loss", "stop", "carries loss", "read before it"], [_line(number, view) for number, view in views.items()])
-        return Result(self._says(tally, str(tokenizer.eos_token)), data, table, opens=f"mask:{job.id}")
+        return Result(self._says(tally, tokenizer.eos_token), data, table, opens=f"mask:{job.id}")
 
     def _read(self, job: JobContext, record: DatasetRecord, tokenizer: Any) -> tuple[dict[int, MaskRow], Tally]:
         from engine.data.rows import load_split
@@ -110,11 +110,12 @@ class Mask(Work):
         job.progress(len(rows), len(rows), "row", "reading rows as tokens")
         return views, tally
 
-    def _says(self, tally: Tally, stop: str) -> str:
+    def _says(self, tally: Tally, stop: str | None) -> str:
         share = 100 * tally.learnt / max(1, tally.tokens)
         every = "in every row" if tally.stopped == tally.kept else f"in {tally.stopped:,} of {tally.kept:,} rows"
+        ends = f"the stop token {stop} is trained {every}" if stop else "there is no stop token: its tokenizer names no eos_token"
         said = f" {cut}." if (cut := tally.says(self.max_length)) else " None is cut or left out."
-        return f"{tally.kept:,} rows, {tally.tokens:,} tokens, {share:.0f}% of them carry loss; the stop token {stop} is trained {every}.{said}"
+        return f"{tally.kept:,} rows, {tally.tokens:,} tokens, {share:.0f}% of them carry loss; {ends}.{said}"
 
 
 def _talk(record: DatasetRecord, row: dict[str, Any]) -> list[dict[str, str]]:
