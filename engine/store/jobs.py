@@ -172,12 +172,23 @@ class JobTable:
             tx.execute("UPDATE jobs SET state = 'queued', request = '', finished = NULL, error = '' WHERE id = ?", (job_id,))
             return self._inside(tx, job_id)
 
-    def change(self, job_id: str, command: dict[str, Any]) -> None:
-        """Give a stopped job another Command (the same verb, other values). Raises ``JobError`` for one that is not stopped."""
+    def stopped(self, job_id: str) -> JobRecord:
+        """A job that has stopped before its end. Raises ``JobRefused`` for one that can't be changed."""
         with self._db.transaction() as tx:
-            job = self._inside(tx, job_id)
-            if not job.resumable:
-                raise JobRefused(f"Job {job_id} is {job.state}: only a stopped job can be changed.", f"Stop it first: pause {job_id}")
+            return self._stopped(tx, job_id)
+
+    def _stopped(self, tx: sqlite3.Connection, job_id: str) -> JobRecord:
+        job = self._inside(tx, job_id)
+        if job.state == "done":
+            raise JobRefused(f"Job {job_id} is done: nothing of it can be changed.", "Begin another with what it should be.")
+        if not job.resumable:
+            raise JobRefused(f"Job {job_id} is {job.state}: only a stopped job can be changed.", f"Stop it first: pause {job_id}")
+        return job
+
+    def change(self, job_id: str, command: dict[str, Any]) -> None:
+        """Give a stopped job another Command (the same verb, other values). Raises ``JobRefused`` for one that is not stopped."""
+        with self._db.transaction() as tx:
+            self._stopped(tx, job_id)
             tx.execute("UPDATE jobs SET command = ? WHERE id = ?", (json.dumps(command), job_id))
 
     def move(self, job_id: str, where: Literal["up", "down", "front"]) -> JobRecord:

@@ -153,11 +153,15 @@ def test_the_longer_answer_wins_in_both_orders(house: Engine, server: Server) ->
     assert [job.verb for job in house.jobs() if job.verb != "judge"] == []
 
     # People vote on the same pairs, blindly, and the agreement is that of now.
+    waiting = house.run(house.parse(f"verdicts {found['job']}"))
+    assert waiting.opens == f"job:{found['job']}" and waiting.summary.endswith(f"ballot --batch {found['job']}"), "the figures stay in sight"
+    assert house.result(str(found["job"])).opens == f"versus:batch-{found['job']}"
     ballots = house.workspace.ballots.all(found["job"])
     assert len(ballots) == 5 and {ballot.prompt[0]["content"] for ballot in ballots} == {f"What is {at}?" for at in range(5)}
     for ballot, side in zip(ballots, ("1", "1", "0", "1", "tie"), strict=True):
         house.run(house.parse(f"vote {ballot.id} {side if side == 'tie' else ballot.shown.index(int(side)) + 1}"))
     told = house.run(house.parse(f"verdicts {found['job']}"))
+    assert told.opens == f"job:{found['job']}" and "ballot --batch" not in told.summary, "all have their vote: nothing to open"
     votes = told.data["agreement"]
     assert (votes["votes"], votes["raw"]) == (5, 0.8)
     assert votes["table"] == [[0, 1, 0], [0, 3, 0], [0, 0, 1]]

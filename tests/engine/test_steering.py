@@ -158,8 +158,10 @@ def test_a_person_saves_finishes_and_reads_samples(tiny: Engine, monkeypatch: py
     samples = tiny.run(tiny.parse(f"job {job}")).data["samples"]
     assert [(one["step"], one["sample"]) for one in samples] == [(5, 1), (5, 2)] and "Say the word" in samples[0]["prompt"]
     assert "Step 0, sample 1: " in log(tiny, job)
-    with pytest.raises(JobError, match="done"):
-        tiny.run(tiny.parse(f"finish {job}"))
+    for line in (f"finish {job}", f"resume {job} --max-steps 4", f"resume {job} --learning-rate 0.01"):
+        with pytest.raises(JobError, match="is done") as caught:
+            tiny.run(tiny.parse(line))
+        assert not any(word in caught.value.hint for word in ("resume", "pause")), "neither helps a job that is over"
 
 
 def test_a_paused_training_goes_on_with_another_rate_and_more_steps(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,19 @@ def test_a_command_that_fails_is_an_error_with_its_place() -> None:
     assert (message.kind, message.error["hint"]) == ("error", "Use y.")
 
 
+def test_what_was_said_of_a_job_stays_when_its_answer_comes() -> None:
+    chat = ChatState()
+    begun = {"summary": "Job 3 is queued: train.", "data": {"job": "3"}, "opens": "job:3", "table": None}
+    looked = {"summary": "Job 3: train: running.", "data": {"job": "3"}, "opens": "job:3", "table": {"columns": ["time", "what"], "rows": [["", "started"]]}}
+    chat.apply(events.CallFinished(job="call-1", verb="train", result=begun))
+    chat.apply(events.CallFinished(job="call-2", verb="logs", result=looked))
+    answer = {"summary": "done: loss 1.2", "data": {}, "opens": "model:m", "table": None}
+    first = chat.answered("3", answer)
+    assert first is not None and (first.verb, first.text) == ("train", "done: loss 1.2")
+    assert [message.text for message in chat.messages] == ["done: loss 1.2", "Job 3: train: running."]
+    assert chat.answered("3", answer) is None, "logs of a job that is over are its logs"
+
+
 def test_the_end_of_a_quiet_command_is_told_once() -> None:
     chat = ChatState()
     chat.begin_quietly("call-9")

@@ -102,9 +102,10 @@ class ChatState:
         return last.error.get("repairs", []) if last and last.kind == "error" else []
 
     def answered(self, job: str, result: dict[str, Any]) -> Message | None:
-        """A job is done: its answer takes the place of the note that told its beginning."""
+        """A job is done: its answer takes the place of the note that told its beginning. A note with a table (what `logs`,
+        `job` and `verdicts` said of the job) is an answer of its own."""
         for message in reversed(self.messages):
-            begun = message.result.get("opens") == f"job:{job}"
+            begun = message.result.get("opens") == f"job:{job}" and not message.result.get("table")
             if message.kind == "note" and begun and message.result.get("data", {}).get("job") == job:
                 message.text = result.get("summary", "")
                 message.result = {**result, "data": {**result.get("data", {}), "job": job}}

@@ -135,7 +135,8 @@ class Verdicts(Now):
         record = workspace.jobs.get(self.job)
         asked, rows = judged(workspace, record)
         if self.show == "figures":
-            return figures(workspace, record.id, asked, rows)
+            # The figures were asked for: what waits for votes is named, and not opened over them.
+            return replace(figures(workspace, record.id, asked, rows), opens=f"job:{record.id}")
         return one_by_one(workspace, rows, self.show, self.count)
 
 
@@ -164,8 +165,9 @@ def figures(workspace: Workspace, job: str, asked: Judge, rows: list[dict[str, A
         "verdicts": str(verdicts_of(workspace, job)), "batch": job if ballots else asked.batch,
     }  # fmt: skip
     found = scored(data, rows) if asked.a and not asked.b else compared(workspace, data, rows)
-    more = f" People may judge too: ballot --batch {job}" if ballots else ""
-    return replace(found, summary=found.summary + more, opens=f"versus:batch-{job}" if ballots else f"job:{job}")
+    waits = ballots and workspace.ballots.next(job) is not None
+    more = f" People may judge too: ballot --batch {job}" if waits else ""
+    return replace(found, summary=found.summary + more, opens=f"versus:batch-{job}" if waits else f"job:{job}")
 
 
 def verdicts_of(workspace: Workspace, job: str) -> Path:

@@ -28,7 +28,10 @@ def _wish(desk: Desk, job: str, wish: str) -> JobRecord:
     if record.verb != "train":
         raise JobRefused(f"Job {record.id} ({record.title}) is no training.", "`jobs` lists them.")
     if record.state != "running":
-        raise JobRefused(f"Job {record.id} is {record.state}: it is not training now.", f"Go on with it first: resume {record.id}")
+        way = {"done": f"`checkpoints {record.id}` lists what is left of it.", "queued": "It begins when the jobs before it are over."}
+        raise JobRefused(
+            f"Job {record.id} is {record.state}: it is not training now.", way.get(record.state, f"Go on with it first: resume {record.id}")
+        )
     write_json(desk.workspace.paths.job(job) / WISH, {"wish": wish})
     return record
 
@@ -68,10 +71,11 @@ class Finish(Now):
 
 
 def change(desk: Desk, job: str, changes: dict[str, Any]) -> None:
-    """Give a stopped training another learning rate or number of steps, and write that down. Raises ``JobError``."""
+    """Give a stopped training another learning rate or number of steps, and write that down. Raises ``JobRefused``."""
     record = desk.workspace.jobs.get(job)
     if record.verb != "train":
         raise JobRefused(f"Job {record.id} ({record.title}) is no training: it has no learning rate and no steps.", f"Go on with: resume {record.id}")
+    desk.workspace.jobs.stopped(job)
     folder = desk.workspace.paths.job(job)
     done = last_step(folder)
     if changes.get("max_steps", done + 1) <= done:
