@@ -10,7 +10,6 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from engine.errors import DataError
 from engine.evaluation import kept
 from engine.evaluation.intervals import of_means
 from engine.evaluation.likelihood import Likelihood, reads
@@ -21,35 +20,8 @@ if TYPE_CHECKING:
 
     from engine.jobs.context import JobContext
 
-LOCAL = ("json", "csv", "parquet", "text", "arrow")
-"""Kinds of files that a task may be read from: anything else would be asked of the Hub."""
 NAMES = {"acc": "accuracy", "acc_norm": "acc_norm", "exact_match": "exact_match"}
 """What the harness calls a figure, and what it is called here."""
-
-
-def read_task(file: Path) -> dict[str, Any]:
-    """A task of the harness from its YAML; its files are looked for beside it. Code in it (``!function``) is not run.
-
-    Raises ``DataError``.
-    """
-    import yaml
-
-    try:
-        config = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as error:
-        raise DataError(f"{file} can't be read: {error.strerror}.", "Name a task's YAML file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} is no task that is taken: {str(error).splitlines()[0]}.", "Plain YAML only: !function would run code.") from None
-    if not isinstance(config, dict) or not config.get("task") or config.get("include"):
-        raise DataError(f"{file} is no single task of lm-evaluation-harness.", "It needs task:, and can't include: another file.")
-    if config.get("dataset_path") not in LOCAL:
-        raise DataError(
-            f"{file} reads “{config.get('dataset_path')}”, not files.", f"dataset_path: {', '.join(LOCAL)}, and dataset_kwargs: data_files."
-        )
-    found = dict(config)
-    files = dict((found.get("dataset_kwargs") or {}).get("data_files") or {})
-    found["dataset_kwargs"] = {**(found.get("dataset_kwargs") or {}), "data_files": {split: str(file.parent / name) for split, name in files.items()}}
-    return found
 
 
 class OurLM(TemplateLM):  # type: ignore[misc]

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from engine.devices import bf16_pays, set_torch_threads, torch_device
-from engine.evaluation.harness import OurLM, measured, read_task
+from engine.evaluation.harness import OurLM, measured
+from engine.evaluation.harness_task import read_task
 from engine.evaluation.run import tell
 from engine.models.convert import trainable_folder
 from engine.models.load import load_causal, resolve

@@ -11,6 +11,7 @@ import pytest
 from engine.engine import Engine
 from engine.errors import DataError
 from engine.evaluation import kept
+from engine.store.models import ModelRecord
 from tests.fakes.follow import finish
 
 pytest.importorskip("lm_eval", reason="the extra “harness” is not installed")
@@ -51,7 +52,8 @@ def test_our_scores_are_those_of_the_harness(tmp_path: Path) -> None:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from engine.evaluation.harness import OurLM, measured, read_task
+    from engine.evaluation.harness import OurLM, measured
+    from engine.evaluation.harness_task import read_task
     from engine.models.load import load_causal
     from tests.fakes.tiny import chat_model
 
@@ -92,11 +94,12 @@ def test_a_task_becomes_a_run(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_task_that_runs_code_or_asks_the_hub_is_not_taken(tmp_path: Path) -> None:
-    from engine.evaluation.harness import read_task
+    from engine.evaluation.harness_task import read_task
 
     for text, told in [
         ("task: t\ndataset_path: json\ndoc_to_text: !function x.y\n", "no task"), ("task: t\ndataset_path: cais/mmlu\n", "cais/mmlu"),
-        ("task: t\ninclude: other.yaml\n", "single task"), ("- a\n", "single task"),
+        ("task: t\ninclude: other.yaml\n", "single task"), ("- a\n", "single task"), ("task: t\ndataset_path: json\n", "names no files"),
+        ("task: t\ndataset_path: json\ndataset_kwargs: x.json\n", "names no files"),
     ]:  # fmt: skip
         file = tmp_path / "t.yaml"
         file.write_text(text)
@@ -104,3 +107,22 @@ def test_a_task_that_runs_code_or_asks_the_hub_is_not_taken(tmp_path: Path) -> N
             read_task(file)
     with pytest.raises(DataError, match="can't be read"):
         read_task(tmp_path / "none.yaml")
+
+
+def test_the_files_of_a_task_stand_as_datasets_takes_them(tmp_path: Path) -> None:
+    from engine.evaluation.harness_task import read_task
+
+    file = tmp_path / "t.yaml"
+    for said, found in [
+        ("a.json", {"train": f"{tmp_path}/a.json"}), ("[a.json, b.json]", {"train": [f"{tmp_path}/a.json", f"{tmp_path}/b.json"]}),
+        ("{test: a.json}", {"test": f"{tmp_path}/a.json"}), ("{test: [/x/a.json]}", {"test": ["/x/a.json"]}),
+    ]:  # fmt: skip
+        file.write_text(f"task: t\ndataset_path: json\ndataset_kwargs:\n  data_files: {said}\n")
+        assert read_task(file)["dataset_kwargs"] == {"data_files": found}
+
+
+def test_a_task_that_is_not_there_is_said_before_a_job_waits(engine: Engine, tmp_path: Path) -> None:
+    engine.workspace.models.put(ModelRecord("tiny", "chat", "made", 1))
+    with pytest.raises(DataError, match=r"none\.yaml can't be read"):
+        engine.run(engine.parse(f"harness tiny --task {tmp_path / 'none.yaml'}"))
+    assert not engine.jobs()

@@ -15,8 +15,12 @@ from engine.evaluation.chance import holm, paired
 from engine.evaluation.rowwise import measures
 from engine.evaluation.slices import by_values, quarters
 from engine.evaluation.worst import worst
+from engine.store.models import ModelRecord
+from engine.store.runs import RunRecord
+from tests.fakes.follow import finish
 from tests.fakes.runs import ROWS, labelled, run, three_runs
 from tests.fakes.tables import put, say
+from tests.fakes.tiny import instruction_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,3 +204,23 @@ def test_the_nearest_training_rows_are_those_that_mean_the_same(with_starter: Pa
         assert all(row["address"].startswith("tickets/train/") for row in found["rows"]), "the test split is left out"
     finally:
         engine.close(5)
+
+
+def test_what_can_not_be_measured_is_said_of_the_model_that_it_is_about(engine: Engine, tmp_path: Path) -> None:
+    for name, text in (("topics", '{"text": "a heron", "label": "bird"}\n{"text": "a reed", "label": "plant"}\n'), ("asked", instruction_rows(4))):
+        (tmp_path / f"{name}.jsonl").write_text(text * 2 if name == "topics" else text)
+        finish(engine, engine.run(engine.parse(f"add {tmp_path / name}.jsonl")).data["job"])
+    keep = engine.workspace.models.put
+    keep(ModelRecord("minibert", "encoder", "made", 1, folder=str(tmp_path)))
+    keep(ModelRecord("sorter", "classifier", "made", 1, folder=str(tmp_path), base="minibert", facts={"labels": ["bird", "plant"]}))
+    keep(ModelRecord("pulled", "classifier", "made", 1, folder=str(tmp_path), facts={"labels": 3}))
+    engine.workspace.runs.add(RunRecord("1", "sorter", "topics", "train", "x", "classification", 4, {}, str(tmp_path / "none")))
+    for line, said, way in (
+        ("evaluate sorter --on topics --with base", "“minibert” is of the kind encoder and can't be held against “sorter”", "Leave --with out"),
+        ("evaluate sorter --on asked", "nothing to measure “sorter” against", "It needs a text and a label."),
+        ("evaluate pulled --on asked", "nothing to measure “pulled” against", "It needs a text and a label."),
+        ("judge sorter --by minibert", "measured by classification, not by generation", "`runs` lists"),
+    ):
+        with pytest.raises(BitternError, match=said) as caught:
+            engine.run(engine.parse(line))
+        assert way in caught.value.hint and "--task" not in caught.value.hint

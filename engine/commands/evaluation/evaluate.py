@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from engine.commands.base import Desk, Field, Now, Work
 from engine.errors import DataError, ModelError, NotFound
@@ -87,6 +87,7 @@ class Evaluate(Work):
         _check(task, model, dataset, named, asked=asked)
         baseline = self._baseline(desk, model)
         if baseline:
+            _beside(task, model, workspace.models.get(baseline))
             _check(task, workspace.models.get(baseline), dataset, named, asked=asked)
         models = [model, *([workspace.models.get(baseline)] if baseline else [])]
         for served in models:
@@ -194,6 +195,15 @@ def writes(workspace: Workspace, models: list[ModelRecord], asked: Literal["auto
     return asked
 
 
+def _beside(task: TaskName | None, model: ModelRecord, other: ModelRecord) -> None:
+    """Whether ``other`` can do what ``model`` is measured by. Raises ``ModelError``."""
+    if task and other.kind not in TASKS[task].models:
+        raise ModelError(
+            f"“{other.name}” is of the kind {other.kind} and can't be held against “{model.name}”, which is measured by {task}.",
+            f"Leave --with out, or name a model of the kind {' or '.join(TASKS[task].models)}.",
+        )
+
+
 def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, named: dict[str, str], *, asked: bool) -> None:
     """``asked``: the person named the task. Raises ``ModelError``, ``DataError``."""
     if task != "choice" and named:
@@ -213,16 +223,32 @@ def _check(task: TaskName | None, model: ModelRecord, dataset: DatasetRecord, na
         )
     if task is None or model.kind not in TASKS[task].models:
         raise ModelError(
-            f"“{model.name}” is {'an' if model.kind[0] in 'aeiou' else 'a'} {model.kind}: it can't be measured by {task or 'any task'}.",
+            f"“{model.name}” is of the kind {model.kind}: it can't be measured by {task or 'any task'}.",
             "Leave --task open: it follows from the model." if task else "Measure a model that answers or names labels.",
         )
-    if not (columns_of(dataset, named) if named else TASKS[task].fits(dataset)):
+    # One label is a score, which a reranker of an earlier workspace has; more of them put no text before another.
+    sorts = task == "retrieval" and model.kind == "classifier" and _labels(model) > 1
+    if sorts or not (columns_of(dataset, named) if named else TASKS[task].fits(dataset)):
         # A task that nobody named is only the first that such a model can do.
-        able = [TASKS[task]] if asked else [kind for kind in TASKS.values() if model.kind in kind.models]
+        able = [TASKS[task]] if asked else [kind for name, kind in TASKS.items() if model.kind in kind.models and not (sorts and name == "retrieval")]
         raise DataError(
             f"“{dataset.name}” has the shape {dataset.shape}: its rows have nothing to measure {task if asked else f'“{model.name}”'} against.",
             f"It needs {'; or '.join(dict.fromkeys(kind.needs for kind in able))}.",
         )
+
+
+def _labels(model: ModelRecord) -> int:
+    """How many labels a model has: of one that was trained here they are listed, of one that was pulled they are counted."""
+    found = model.facts.get("labels") or 0
+    return found if isinstance(found, int) else len(found)
+
+
+def otherwise(workspace: Workspace, run: RunRecord, task: str) -> str:
+    """The line that measures a run's model on its rows by another task, where it and they can be; else where to look."""
+    kind, model, dataset = TASKS[cast("TaskName", task)], workspace.models.find(run.model), workspace.datasets.find(run.dataset)
+    if model and dataset and model.kind in kind.models and kind.fits(dataset):
+        return f"Measure it so: evaluate {run.model} --on {run.dataset} --task {task}"
+    return f"`runs` lists what has been measured. By {task} one can measure a model of the kind {', '.join(kind.models)}, on {kind.needs}."
 
 
 def split_of(asked: str, dataset: DatasetRecord) -> str:

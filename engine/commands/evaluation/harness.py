@@ -38,7 +38,11 @@ class Harness(Work):
             raise ModelError(f"“{model.name}” is no language model, but: {model.kind}.", "The harness asks models that write text.")
         if find_spec("lm_eval") is None:
             raise ModelError("lm-evaluation-harness is not installed.", "pip install 'bittern[harness]'")
-        return self.model_copy(update={"task": str(Path(self.task).expanduser().resolve())})
+        from engine.evaluation.harness_task import read_task
+
+        file = Path(self.task).expanduser().resolve()
+        read_task(file)  # Says at once what is wrong with it, and not when the jobs before this one are over.
+        return self.model_copy(update={"task": str(file)})
 
     def work(self, job: JobContext) -> Result:
         from engine.evaluation.harnessed import run_task
