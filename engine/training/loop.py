@@ -51,6 +51,8 @@ class Trained:
     seconds: float
     ended: Ended = ""
     """Why it ended before its last step; empty when it did not."""
+    reached: int = 0
+    """The step that it went to, where ``state`` may be that of an earlier one, the best."""
 
 
 def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepared], dict[str, Any]] | None = None) -> Result:
@@ -71,7 +73,7 @@ def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepa
     spec = _remembered(job, spec)
     job.check()
     record = put_in_place(job, spec, how, prepared, lambda to: how.save(trained.model, prepared, to), trained.state, trained.seconds)
-    return tell(spec, record, trained.state, trained.seconds)
+    return tell(spec, record, trained)
 
 
 def train_in_memory(
@@ -165,13 +167,13 @@ def _best(job: JobContext, spec: TrainSpec, trainer: Trainer, seconds: float, en
     folder = Path(state.best_model_checkpoint) if state.best_model_checkpoint else None
     if folder is None or checkpoints.marker(folder) is None or checkpoints.step_of(folder) == state.global_step:
         job.log(f"{why}The weights of step {state.global_step} of {state.max_steps} are kept.")
-        return Trained(trainer.model, state, seconds, ended)
+        return Trained(trainer.model, state, seconds, ended, state.global_step)
     trainer._load_from_checkpoint(str(folder))
     best = TrainerState.load_from_json(str(folder / "trainer_state.json"))
     job.log(
         f"{why}The best weights are kept: those of step {best.global_step}, held-out loss {state.best_metric:.4g}; it went to step {state.global_step}."
     )
-    return Trained(trainer.model, best, seconds, ended)
+    return Trained(trainer.model, best, seconds, ended, state.global_step)
 
 
 def build(spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, root: Path, *, resumed: bool) -> Trainer:

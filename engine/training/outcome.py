@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.jobs.context import JobContext
+    from engine.training.loop import Trained
     from engine.training.recipes import Recipe
     from engine.training.rows import Prepared
     from engine.training.spec import TrainSpec
@@ -70,20 +71,30 @@ def _method_facts(spec: TrainSpec) -> dict[str, Any]:
     return {**({"rank": spec.rank, "alpha": spec.alpha, **init} if spec.is_lora else {}), **quantised}
 
 
-def tell(spec: TrainSpec, record: ModelRecord, state: Any, seconds: float) -> Result:
+def tell(spec: TrainSpec, record: ModelRecord, trained: Trained) -> Result:
     """The result that every face shows."""
+    state, seconds = trained.state, trained.seconds
     history = state.log_history
     pairs = {name: first_and_last(history, name) for name in MEASURES if any(name in entry for entry in history)}
     said = ", ".join(f"{MEASURES[name]} {_figure(before)} → {_figure(after)}" for name, (before, after) in pairs.items())
     table = Table(["measure", "before", "after"], [[MEASURES[name], _figure(before), _figure(after)] for name, (before, after) in pairs.items()])
     data = {
         "model": record.name, "kind": record.kind, "base": spec.base, "dataset": spec.dataset, "recipe": spec.recipe, "steps": state.global_step,
-        "rows": record.facts["rows"], "seconds": round(seconds, 1),
+        "rows": record.facts["rows"], "seconds": round(seconds, 1), "reached": trained.reached or state.global_step, "ended": trained.ended,
         **{f"{name}_{when}": value for name, pair in pairs.items() for when, value in zip(("before", "after"), pair, strict=True)},
         "losses": [[entry["step"], entry["loss"]] for entry in history if "loss" in entry],
         "eval_losses": [[entry["step"], entry["eval_loss"]] for entry in history if "eval_loss" in entry],
     }  # fmt: skip
-    return Result(f"{record.name}: {said} in {state.global_step} steps ({duration(seconds)})", data, table, opens=f"model:{record.name}")
+    return Result(f"{record.name}: {said} {_how_far(spec, trained)}", data, table, opens=f"model:{record.name}")
+
+
+def _how_far(spec: TrainSpec, trained: Trained) -> str:
+    """How many steps it took, which of them is kept, and what ended it where that was not the last one."""
+    state, reached = trained.state, trained.reached or trained.state.global_step
+    kept = f"in {reached} steps" if reached == state.global_step else f"at step {state.global_step}, the best of {reached}"
+    why = {"patience": f"no gain in {spec.patience} measures", "finish": "on request"}.get(trained.ended, "")
+    ended = f"; stopped before step {state.max_steps}: {why}" if why else ""
+    return f"{kept} ({duration(trained.seconds)}){ended}"
 
 
 def first_and_last(history: list[dict[str, Any]], name: str) -> tuple[float | None, float | None]:

@@ -68,7 +68,7 @@ def _setting(word: str, base: TrainSpec) -> tuple[str, Choice | Range]:
         raise WordsError(f"“{word}” names no values.", f"Give some: {name}=VALUE,VALUE or {name}=LOW..HIGH")
     if ".." in said:
         return name, _range(name, said, base)
-    return name, Choice(tuple(_value(name, value, base) for value in said.split(",") if value))
+    return name, Choice(tuple(dict.fromkeys(_value(name, value, base) for value in said.split(",") if value)))
 
 
 def grid(space: Space) -> list[dict[str, Any]]:
@@ -78,6 +78,20 @@ def grid(space: Space) -> list[dict[str, Any]]:
             raise WordsError(f"A grid can't try every value of {name} from {values.low:g} to {values.high:g}.", "List some, or use --how random.")
     sets = [values.values for values in space.values() if isinstance(values, Choice)]
     return [dict(zip(space, combination, strict=True)) for combination in itertools.product(*sets)]
+
+
+def size(space: Space) -> float:
+    """How many combinations there are; infinite with a range of numbers that are not whole."""
+    return math.prod(
+        len(values.values) if isinstance(values, Choice) else values.high - values.low + 1 if values.whole else math.inf for values in space.values()
+    )
+
+
+def untried(space: Space, tried: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first combination of listed values that no trial had; empty with a range, or where all had their trial."""
+    if any(isinstance(values, Range) for values in space.values()):
+        return {}
+    return next((one for one in grid(space) if one not in tried), {})
 
 
 def shuffled(trials: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 How = Literal["grid", "random", "tpe", "halving"]
 ROWS = ("rows", "max_length", "seed")
 """Settings that decide which rows are learned, and as which tokens."""
+DRAWS = 20
+"""How often settings are drawn that no trial had; then the first that is left is taken."""
 FIRST = 1
 """Measures that a trial of ``halving`` may have before it is first compared."""
 
@@ -52,7 +54,9 @@ def sweep(
     folder = trainable_folder(job, job.workspace.models.get(spec.base))
     done = kept(job.folder)
     combinations = spaces.shuffled(spaces.grid(space), spec.seed)[:trials] if how == "grid" else []
-    count = len(combinations) or trials
+    count = len(combinations) or int(min(trials, spaces.size(space)))
+    if count < trials:
+        job.log(f"What is tried has {count} combinations: there are so many trials, not {trials}.")
     read: dict[tuple[Any, ...], Prepared] = {}
 
     def rows_of(own: TrainSpec) -> Prepared:
@@ -88,13 +92,29 @@ def sweep(
 def _ask(
     how: How, space: spaces.Space, done: list[Trial], number: int, seed: int, combinations: list[dict[str, Any]]
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """``(study, trial, settings)`` of the next trial; the study knows those before it."""
+    """``(study, trial, settings)`` of the next trial; the study knows those before it. What was tried is not tried again."""
     if how == "grid":
         return None, None, combinations[number]
+    tried = [trial.settings for trial in done]
+    for again in range(DRAWS):
+        study = _study(how, space, done, seed + number + 1_000 * again)
+        asked = study.ask()
+        if (settings := spaces.suggest(asked, space)) not in tried:
+            return study, asked, settings
+    if left := spaces.untried(space, tried):
+        study = _study(how, space, done, seed + number)
+        study.enqueue_trial(left)
+        asked = study.ask()
+        settings = spaces.suggest(asked, space)
+    return study, asked, settings
+
+
+def _study(how: How, space: spaces.Space, done: list[Trial], seed: int) -> Any:
+    """An ``optuna.Study`` that knows the trials that are done."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler: Any = optuna.samplers.TPESampler(seed=seed + number) if how == "tpe" else optuna.samplers.RandomSampler(seed=seed + number)
+    sampler: Any = optuna.samplers.TPESampler(seed=seed) if how == "tpe" else optuna.samplers.RandomSampler(seed=seed)
     pruner: Any = optuna.pruners.SuccessiveHalvingPruner(min_resource=FIRST) if how == "halving" else optuna.pruners.NopPruner()
     study = optuna.create_study(direction="minimize", sampler=sampler, pruner=pruner)
     distributions: dict[str, Any] = {
@@ -111,8 +131,7 @@ def _ask(
                 distributions=distributions, intermediate_values=trial.measures, system_attrs=trial.marks,
             )
         )  # fmt: skip
-    asked = study.ask()
-    return study, asked, spaces.suggest(asked, space)
+    return study
 
 
 def _run(

@@ -139,6 +139,9 @@ def test_a_training_without_gain_stops_and_the_best_is_kept(tiny: Engine) -> Non
     facts = tiny.workspace.models.get("patient").facts
     assert (facts["steps"], facts["eval_loss_after"]) == (best, pytest.approx(measured[best]))
     assert "has not fallen for 2 measures" in log(tiny, job)
+    told = tiny.result(job)
+    assert (told.data["steps"], told.data["ended"]) == (best, "patience") and told.data["reached"] > best
+    assert f"at step {best}, the best of {told.data['reached']} (" in told.summary and "no gain in 2 measures" in told.summary
 
 
 def test_a_person_saves_finishes_and_reads_samples(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +158,7 @@ def test_a_person_saves_finishes_and_reads_samples(tiny: Engine, monkeypatch: py
     assert dict(metric(tiny, job)) == pytest.approx(dict(expected[:5]), abs=1e-6), "samples draw no random numbers"
     assert [step for step, _ in metric(tiny, job, "eval_loss")] == [0, 4, 5]
     assert tiny.workspace.models.get("finished").facts["steps"] in (4, 5) and "Stopped on request" in log(tiny, job)
+    assert tiny.result(job).summary.endswith("; stopped before step 8: on request")
     samples = tiny.run(tiny.parse(f"job {job}")).data["samples"]
     assert [(one["step"], one["sample"]) for one in samples] == [(5, 1), (5, 2)] and "Say the word" in samples[0]["prompt"]
     assert "Step 0, sample 1: " in log(tiny, job)

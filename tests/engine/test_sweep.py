@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import pytest
 
@@ -12,10 +13,9 @@ from engine.errors import BitternError
 from engine.training import space
 from engine.training.recipes.table import RECIPES, preset
 from engine.training.spec import TrainSpec
-from tests.fakes.follow import done, finish
-
-if TYPE_CHECKING:
-    pass
+from engine.training.trials import Trial
+from tests.fakes.follow import done as ended
+from tests.fakes.follow import finish
 
 SPEC = TrainSpec(recipe="sft", base="b", dataset="d", name="n")
 LINE = "sweep tiny --on lines --max-steps 6 --eval-steps 2 --save-steps 2 --eval-rows 8 --rows 24 --allow leak,stop --name swept"
@@ -51,6 +51,23 @@ def test_what_is_wrong_with_a_space_is_named(line: str, told: str) -> None:
     assert told.lower() in f"{caught.value} {caught.value.hint}".lower()
 
 
+@pytest.mark.parametrize("how", ["random", "tpe", "halving"])
+def test_settings_that_were_tried_are_not_tried_again(how: Literal["random", "tpe", "halving"]) -> None:
+    from engine.training.sweep import _ask
+
+    listed: space.Space = {"rank": space.Choice((2, 4)), "seed": space.Choice((0, 1, 2))}
+    assert space.size(listed) == 6 and space.size({"rank": space.Range(2, 8, whole=True)}) == 7
+    assert space.size({"learning_rate": space.Range(1e-4, 1e-2, whole=False)}) == math.inf
+    done: list[Trial] = []
+    for number in range(6):
+        _, _, settings = _ask(how, listed, done, number, 3, [])
+        assert _ask(how, listed, done, number, 3, [])[2] == settings, "a sweep that goes on draws the same"
+        done.append(Trial(number, settings, "done", 1.0 + number, 4, 1.0))
+    assert len({str(trial.settings) for trial in done}) == 6
+    assert space.untried(listed, [trial.settings for trial in done]) == {}
+    assert space.read("rank=4,4,8", SPEC)["rank"] == space.Choice((4, 8))
+
+
 def test_a_preset_gives_way_to_what_is_said() -> None:
     for recipe in RECIPES:
         quick, thorough = preset("quick", recipe), preset("thorough", recipe)
@@ -59,7 +76,7 @@ def test_a_preset_gives_way_to_what_is_said() -> None:
 
 
 def test_a_grid_keeps_the_best(opened: Engine) -> None:
-    told = done(opened, f'{LINE} --how grid --over "learning_rate=1e-5,1e-2"')
+    told = ended(opened, f'{LINE} --how grid --over "learning_rate=1e-5,1e-2"')
     trials = told["trials"]
     losses = {trial["settings"]["learning_rate"]: trial["eval_loss"] for trial in trials}
     assert losses[1e-2] < losses[1e-5], "the tiny model learns with one and not with the other"
@@ -74,7 +91,7 @@ def test_a_grid_keeps_the_best(opened: Engine) -> None:
 
 def test_halving_stops_what_is_behind(opened: Engine) -> None:
     line = f'{LINE} --how halving --trials 6 --seed 1 --over "learning_rate=1e-6..3e-2"'
-    trials = done(opened, line)["trials"]
+    trials = ended(opened, line)["trials"]
     assert len(trials) == 6
     stopped = [trial for trial in trials if trial["state"] == "halved"]
     assert stopped and all(trial["steps"] < 6 for trial in stopped)
@@ -84,7 +101,7 @@ def test_halving_stops_what_is_behind(opened: Engine) -> None:
 
 def test_a_stopped_sweep_goes_on_to_the_same_trials(opened: Engine) -> None:
     line = f'{LINE.replace("--max-steps 6", "--max-steps 16")} --how halving --trials 3 --over "learning_rate=1e-4..1e-2 rank=2,4"'
-    whole = done(opened, line)
+    whole = ended(opened, line)
     job = opened.run(opened.parse(line.replace("swept", "again"))).data["job"]
     folder = opened.workspace.paths.job(job)
     deadline = time.monotonic() + 60

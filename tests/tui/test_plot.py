@@ -49,6 +49,14 @@ def test_where_there_is_no_room_or_no_point_nothing_is_drawn() -> None:
     assert "5" in one.splitlines()[-1] and sum(ord(sign) > BRAILLE for sign in one) == 1
 
 
+def test_a_short_chart_names_each_whole_step_once_and_in_its_place() -> None:
+    drawn = plot([Line([(1, 5.0), (2, 4.0), (3, 4.5), (4, 3.0)])], 80, 12)
+    below, foot = ("".join(text for text, _ in row) for row in (drawn.rows[-2], drawn.rows[-1]))
+    marks = [at for at, sign in enumerate(below) if sign == "┬"]
+    assert foot.split() == ["1", "2", "3", "4"] and all(abs(at - (drawn.cell(step) or 0)) <= 1 for step, at in enumerate(marks, 1)), marks
+    assert plain(plot([Line([(0, 1.0), (99.6, 2.0)])], 60, 12, seconds=True)).splitlines()[-1].split()[-1] == "1:40", "the end has its mark"
+
+
 def test_a_logarithm_and_a_time_are_told_as_they_are() -> None:
     text = plain(plot([Line([(0, 0.001), (3_600, 10.0)])], 60, 12, log=True, seconds=True))
     assert "0.001┤" in text and "10┤" in text and "1:00:00" in text and "30:00" in text

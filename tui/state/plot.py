@@ -161,14 +161,21 @@ def _framed(canvas: Dots, across: tuple[float, float], up: tuple[float, float], 
     parts = range(PARTS + 1) if up[1] > up[0] else range(1)
     values = [(part / PARTS if up[1] > up[0] else 0.5, up[0] + (up[1] - up[0]) * part / PARTS) for part in parts]
     marks = {round((1 - part) * (canvas.rows - 1)): f"{10**value if log else value:.3g}".rjust(LABEL) for part, value in values}
-    places = [(part / PARTS, across[0] + (across[1] - across[0]) * part / PARTS) for part in range(PARTS + 1)]
-    ticks, below = _below(canvas.columns, places if across[1] > across[0] else [(0.5, across[0])], seconds=seconds)
+    ticks, below = _below(canvas.columns, _places(*across), seconds=seconds)
     rows: list[list[Piece]] = [[(f"{'':{LABEL}}┌{'─' * canvas.columns}┐", FRAME)]]
     for number in range(canvas.rows):
         side = f"{marks[number]}┤" if number in marks else f"{'':{LABEL}}│"
         rows.append([(side, FRAME), *canvas.row(number), ("│", FRAME)])
     line = "".join("┬" if column in ticks else "─" for column in range(canvas.columns))
     return [*rows, [(f"{'':{LABEL}}└{line}┘", FRAME)], [(f"{'':{LABEL + 1}}{below} ", FRAME)]]
+
+
+def _places(low: float, high: float) -> list[tuple[float, float]]:
+    """How far across which values stand below a chart: whole ones, each once and where it belongs."""
+    if high <= low:
+        return [(0.5, low)]
+    wholes = dict.fromkeys(round(low + (high - low) * part / PARTS) for part in range(PARTS + 1))
+    return [(min(1.0, max(0.0, (whole - low) / (high - low))), whole) for whole in wholes]
 
 
 def _below(columns: int, places: Sequence[tuple[float, float]], *, seconds: bool) -> tuple[set[int], str]:

@@ -41,7 +41,7 @@ class Trials(Now):
         if not trials:
             return Result(f"No trial of job {record.id} ({record.title}) is done yet; it is {record.state}.", data)
         told = f"the best is trial {won.number + 1}, held-out loss {won.loss:.4f}" if won else "none came to its end"
-        summary = f"{len(trials)} trials of job {record.id} ({record.state}): {told}."
+        summary = f"{len(trials)} trial{'' if len(trials) == 1 else 's'} of job {record.id} ({record.state}): {told}."
         return Result(summary, data, table(trials), opens=f"trials:{record.id}", chart=so_far(trials))
 
 
