@@ -10,6 +10,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from engine.errors import DataError
 from engine.evaluation import kept
 from engine.evaluation.intervals import of_means
 from engine.evaluation.likelihood import Likelihood, reads

@@ -54,7 +54,8 @@ def choose(record: DatasetRecord, spec: TrainSpec) -> tuple[Any, Any]:
     size = min(spec.eval_rows, max(1, len(whole) // 10))
     if len(whole) < 2:
         raise DataError(
-            f"“{record.name}/{spec.split}” has {len(whole) or 'no'} row{'' if len(whole) == 1 else 's'}.", "Training needs at least one row to learn from and one to measure on."
+            f"“{record.name}/{spec.split}” has {len(whole) or 'no'} row{'' if len(whole) == 1 else 's'}.",
+            "Training needs at least one row to learn from and one to measure on.",
         )
     held = set(draw(len(whole), size, spec.seed))
     rest = [row for row in range(len(whole)) if row not in held]

@@ -160,7 +160,12 @@ def test_a_command_that_fails_is_an_error_with_its_place() -> None:
 def test_what_was_said_of_a_job_stays_when_its_answer_comes() -> None:
     chat = ChatState()
     begun = {"summary": "Job 3 is queued: train.", "data": {"job": "3"}, "opens": "job:3", "table": None}
-    looked = {"summary": "Job 3: train: running.", "data": {"job": "3"}, "opens": "job:3", "table": {"columns": ["time", "what"], "rows": [["", "started"]]}}
+    looked = {
+        "summary": "Job 3: train: running.",
+        "data": {"job": "3"},
+        "opens": "job:3",
+        "table": {"columns": ["time", "what"], "rows": [["", "started"]]},
+    }
     chat.apply(events.CallFinished(job="call-1", verb="train", result=begun))
     chat.apply(events.CallFinished(job="call-2", verb="logs", result=looked))
     answer = {"summary": "done: loss 1.2", "data": {}, "opens": "model:m", "table": None}
