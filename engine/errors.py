@@ -22,7 +22,7 @@ class BitternError(Exception):
     """Something a person can read and act on. Never shown as a traceback. Where a line was typed, ``start``/``end``
     point at the word, in characters of ``line``."""
 
-    title = "Something went wrong"
+    title = "That can't be done"
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "", repairs: Iterable[Repair] = (), *, line: str = "", start: int = 0, end: int = 0) -> None:
@@ -42,6 +42,12 @@ class BitternError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+class Unforeseen(BitternError):
+    """An exception that nobody wrote words for."""
+
+    title = "Something went wrong"
 
 
 class WordsError(BitternError):
@@ -158,4 +164,4 @@ def explain(error: BaseException) -> BitternError:
         return BitternError(f"No permission for {error.filename}.", "Choose another folder or change its rights.")
     if isinstance(error, MemoryError):
         return BitternError("Memory ran out.", "Try a smaller batch, a shorter length, or close other programs.")
-    return BitternError(f"{type(error).__name__}: {error}", "The log has the details: see `bittern doctor`.")
+    return Unforeseen(f"{type(error).__name__}: {error}", "The log has the details: see `bittern doctor`.")

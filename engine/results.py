@@ -8,10 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows for a face to draw. Cells are text already."""
+    """Rows for a face to draw. Cells are text already. ``whole``: the last column holds sentences, and is never cut."""
 
     columns: list[str]
     rows: list[list[str]]
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

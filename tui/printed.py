@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import time
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,13 @@ def chart(found: Chart, columns: int, rows: int) -> str:
     return "\n".join([plain(plot(lines, max(40, columns), room, log=found.log, seconds=found.seconds)), *names])
 
 
+def _whole(line: str, last: str, widths: list[int]) -> list[str]:
+    """A line of a table whose last cell is told whole, below itself where there is no room beside."""
+    before = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    parts = textwrap.wrap(last, widths[-1])
+    return [line[:before] + parts[0], *(" " * before + part for part in parts[1:])] if len(parts) > 1 else [line]
+
+
 def draw(table: Table, width: int) -> str:
     """A table as plain text; in a terminal too narrow for it, the widest columns give way."""
     rows = [table.columns, *table.rows]
@@ -122,6 +130,8 @@ def draw(table: Table, width: int) -> str:
         widest = widths.index(max(widths))
         widths[widest] -= 1
     lines = ["  ".join(one_line(cell, w).ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+    if table.whole:
+        lines = [line for short, row in zip(lines, cells, strict=True) for line in _whole(short, row[-1], widths)]
     if any(table.columns):
         lines.insert(1, "  ".join("─" * w for w in widths))
     else:

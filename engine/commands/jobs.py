@@ -106,7 +106,10 @@ class Job(Now):
             "folder": str(desk.workspace.paths.job(self.job)),
         }
         return Result(
-            f"Job {record.id}: {record.title}: {record.state}. {record.summary}".strip(), data, Table(["", ""], rows), opens=f"job:{record.id}"
+            f"Job {record.id}: {record.title}: {record.state}. {record.summary}".strip(),
+            data,
+            Table(["", ""], rows, whole=True),
+            opens=f"job:{record.id}",
         )
 
 
@@ -131,7 +134,7 @@ class Logs(Now):
         record = desk.workspace.jobs.get(self.job)
         lines = [(event.at, text) for event, _ in journal.read(desk.workspace.paths.job(self.job) / "events.jsonl") if (text := say(event))]
         data = {"job": record.id, "lines": [{"at": at, "text": text} for at, text in lines[-self.last :]]}
-        table = Table(["time (UTC)", "what"], [[at[11:19], text] for at, text in lines[-self.last :]])
+        table = Table(["time (UTC)", "what"], [[at[11:19], text] for at, text in lines[-self.last :]], whole=True)
         return Result(f"Job {record.id}: {record.title}: {record.state}.", data, table, opens=f"job:{record.id}")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.errors import explain, from_dict
 from engine.events import JobProgress
 from engine.results import Table
 from tui.cli import Options, read_options
@@ -127,6 +128,17 @@ def test_progress_and_tables_in_words() -> None:
     assert "\x1b" not in drawn
     assert all(len(line) <= 60 for line in drawn.splitlines())
     assert "red lines" in drawn
+    told = "The best weights are kept: those of step 60, held-out loss 5.12; it went to step 80."
+    whole = draw(Table(["time", "what"], [["12:16", told], ["12:17", "done"]], whole=True), 60).splitlines()
+    assert all(len(line) <= 60 for line in whole) and whole[-1] == "12:17  done"
+    assert " ".join(" ".join(line.split()) for line in whole[2:-1]) == f"12:16  {told}".replace("  ", " "), "no word of a log is cut off"
+
+
+def test_what_was_refused_is_not_told_as_an_accident(home: Path) -> None:
+    assert bittern(home, "predict", "nobody", "hello").returncode == 2
+    refused = bittern(home, "versus", "one", "Which?")
+    assert refused.returncode == 1 and refused.stderr.startswith("That can't be done: “one” names 1 sides.")
+    assert explain(KeyError("x")).title == "Something went wrong" and from_dict(explain(KeyError("x")).as_dict()).title == "Something went wrong"
 
 
 def test_in_a_terminal_plain_bittern_opens_the_screen_and_quits(home: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from textual.widgets import Static
 
 from engine import events
-from engine.errors import JobError
+from engine.errors import JobError, WordsError
 from engine.jobs.journal import Journal
 from engine.jobs.series import smooth, thinned
 from tests.tui.screens import StillApp
@@ -79,6 +79,8 @@ async def test_two_jobs_on_one_chart(home: Path, size: tuple[int, int]) -> None:
         assert [job["job"] for job in three.data["jobs"]] == [one, two]
         with pytest.raises(JobError, match="None of these jobs wrote 'accuracy'"):
             await app.bridge.call(lambda: engine.run(engine.parse(f"curves {one} --metric accuracy")))
+        with pytest.raises(WordsError, match="Nothing lies from 5 to 2"):
+            await app.bridge.call(lambda: engine.run(engine.parse(f"curves {one} --start 5 --end 2")))
         await says(app, pilot, f"/curves {one} {two}")
         shown: Any = await until(lambda: app.screen if isinstance(app.screen, CurvesScreen) and app.screen.view.data else None)
 

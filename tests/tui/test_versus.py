@@ -26,10 +26,8 @@ def test_columns_fill_by_place_and_names_come_with_the_vote() -> None:
     view.add(7, "nowhere")
     assert view.texts == ["first", "later "]
     assert not view.waits
-    view.take(
-        {"ballot": 3, "batch": "", "vote": "", "prompt": [{"role": "user", "content": "q"}], "places": [{"answer": "first"}, {"answer": "later"}]}
-    )
-    assert view.waits
+    view.take({"ballot": 3, "batch": "", "vote": "", "prompt": [{"role": "user", "content": "q"}], "places": [{"answer": "first"}, {"answer": " "}]})
+    assert view.waits and view.texts == ["first", "(nothing)"], "an empty answer has come, too"
     assert [view.title(0), view.title(1)] == ["1", "2"]
     view.take({"ballot": 3, "vote": "2", "places": [{"answer": "x", "side": "b", "chosen": False}, {"answer": "y", "side": "a", "chosen": True}]})
     assert not view.waits

@@ -57,8 +57,8 @@ class RunsScreen(Screen[None]):
             yield NamedList(id="runs-list", empty="There are no runs yet: evaluate MODEL --on DATASET", waits=True)
             with Vertical(id="runs-side"):
                 with TabbedContent(id="runs-tabs"):
-                    for name, title in TABS.items():
-                        with TabPane(title, id=f"tab-{name}"):
+                    for number, (name, title) in enumerate(TABS.items(), start=1):
+                        with TabPane(f"{number} {title}", id=f"tab-{name}"):
                             yield NamedList(id=f"list-{name}", empty=EMPTY[name], waits=True)
                 with VerticalScroll(id="runs-row", can_focus=False):
                     yield Static(id="runs-row-text", markup=False)

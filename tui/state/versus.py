@@ -39,7 +39,8 @@ class VersusView:
         """A whole ballot, as ``ballot`` and ``vote`` tell it."""
         self.ticket = ""
         self.ballot = data if data.get("places") else {}
-        self.texts = [place["answer"] for place in data.get("places", [])]
+        # An empty column would look as if its answer were still to come.
+        self.texts = [place["answer"] if place["answer"].strip() else "(nothing)" for place in data.get("places", [])]
         self.batch = self.ballot.get("batch") or self.batch
 
     @property

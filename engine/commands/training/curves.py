@@ -6,7 +6,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.commands.base import Desk, Field, Now
-from engine.errors import JobRefused
+from engine.errors import JobRefused, WordsError
 from engine.jobs.series import series, smooth, thinned
 from engine.results import Chart, Result, Table
 
@@ -42,6 +42,10 @@ class Curves(Now):
     end: float | None = Field(None, description="Leave out what is after this step, or second")
 
     def run(self, desk: Desk) -> Result:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise WordsError(
+                f"Nothing lies from {self.start:g} to {self.end:g}.", f"Write the smaller first: --start {self.end:g} --end {self.start:g}"
+            )
         names = list(dict.fromkeys([self.job, *self.more.replace(",", " ").split()]))
         if len(names) > MOST_JOBS:
             raise JobRefused(f"{len(names)} jobs are too many for one chart: at most {MOST_JOBS}.", "Leave some out.")
@@ -62,7 +66,7 @@ class Curves(Now):
         }  # fmt: skip
         told = ", ".join(f"job {name} {line[-1][1]:.4g} {self._at(line[-1][0])}" if line else f"job {name} none" for name, line in lines.items())
         smoothed = f", smoothed by {self.smooth:g}" if self.smooth else ""
-        summary = f"{metric.replace('_', ' ')}{smoothed}: {told}." if metrics else f"{told.replace(' none', ' wrote no figures by step')}."
+        summary = f"{metric.replace('_', ' ')}{smoothed}: {told}." if metrics else f"No figures by step were written by job {', '.join(lines)}."
         shown = [f"{value:.12g}" if value is not None else "" for value in (self.start, self.end)]
         opens = ";".join([f"curves:{','.join(lines)}", metric, f"{self.smooth:g}", str(int(self.log)), self.by, *shown]) if metrics else ""
         chart = Chart({f"job {record.id}  {record.title}": lines[record.id] for record in records}, self.log, self.by == "time")

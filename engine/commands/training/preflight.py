@@ -74,4 +74,4 @@ def _told(flight: Flight, asked: TrainSpec, allow: list[Any]) -> Result:
     }  # fmt: skip
     gates = f" Red: {', '.join(shut)}." if shut else " No gate is red." if flight.gates else ""
     summary = f"{flight.steps} steps in {took}, {flight.peak / GIB:.2f} GiB at most, with batches of {fits}.{gates}"
-    return Result(summary, data, Table(["", ""], rows))
+    return Result(summary, data, Table(["", ""], rows, whole=True))
