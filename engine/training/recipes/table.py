@@ -118,7 +118,7 @@ RECIPES: dict[RecipeName, RecipeFacts] = {
         also=("regression",),
         needs="A reranker learns from pairs or triplets of texts (--anchor, --positive, --negative, --score), or from a prompt and a completion.",
         defaults={
-            "learning_rate": 5e-5, "batch_size": 8, "max_length": 256, "epochs": 1.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
+            "learning_rate": 2e-4, "batch_size": 8, "max_length": 256, "epochs": 1.0, "method": "full", "warmup": 0.1, "weight_decay": 0.01,
             "eval_rows": 128,
         },
         sequences=1 + NEGATIVES,
