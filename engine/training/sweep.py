@@ -185,12 +185,18 @@ def _place(job: JobContext, number: int) -> Path:
 
 
 class _Own(JobContext):
-    """A trial's own folder inside its sweep; what it reports is told as that of the trial."""
+    """A trial's own folder inside its sweep; what it reports is told as a part of the sweep."""
 
     def __init__(self, job: JobContext, number: int, count: int) -> None:
+        part = 0.0
+
         def emit(event: Event) -> None:
+            nonlocal part
             if isinstance(event, JobProgress):
-                job.progress(event.done, event.total, event.unit, f"trial {number + 1} of {count}" + (f": {event.note}" if event.note else ""))
+                if event.unit == "step" and event.total:
+                    part = event.done / event.total
+                # How far the whole sweep is: a bar that is full while eleven trials are to come tells nothing.
+                job.progress(round(number + part, 3), count, "trials", f"trial {number + 1} of {count}" + (f": {event.note}" if event.note else ""))
             elif not isinstance(event, (JobMetric, JobCheckpoint)):
                 job._emit(event)
 

@@ -71,6 +71,13 @@ def test_checkpoints_are_kept_listed_removed_and_asked(opened: Engine) -> None:
     listed = opened.run(opened.parse("checkpoints 1")).data
     assert [one["step"] for one in listed["checkpoints"]] == [2, 4, 6, 8] and all(one["whole"] and one["bytes"] for one in listed["checkpoints"])
     assert listed["checkpoints"][1]["eval_loss"] is not None
+    table = opened.run(opened.parse("checkpoints 1")).table
+    assert table is not None and [
+        row[1].endswith(f"(step {one['measured']})") for row, one in zip(table.rows, listed["checkpoints"], strict=True)
+    ] == [one["eval_loss"] is not None and one["measured"] < one["step"] for one in listed["checkpoints"]], (
+        "a loss of an earlier step is told as that"
+    )
+    assert any("(step" in row[1] for row in table.rows) and any(row[1] and "(" not in row[1] for row in table.rows)
 
     answers = done(opened, "scrub 1 --max-tokens 8 How do I list my jobs?")["answers"]
     assert [one["step"] for one in answers] == [0, 2, 4, 6, 8]

@@ -10,6 +10,7 @@ import pytest
 
 from engine.engine import Engine
 from engine.errors import BitternError
+from engine.events import JobProgress
 from engine.training import space
 from engine.training.recipes.table import RECIPES, preset
 from engine.training.spec import TrainSpec
@@ -76,17 +77,20 @@ def test_a_preset_gives_way_to_what_is_said() -> None:
 
 
 def test_a_grid_keeps_the_best(opened: Engine) -> None:
-    told = ended(opened, f'{LINE} --how grid --over "learning_rate=1e-5,1e-2"')
-    trials = told["trials"]
+    found = ended(opened, f'{LINE} --how grid --over "learning_rate=1e-5,1e-2"')
+    trials = found["trials"]
     losses = {trial["settings"]["learning_rate"]: trial["eval_loss"] for trial in trials}
     assert losses[1e-2] < losses[1e-5], "the tiny model learns with one and not with the other"
-    assert told["best"] == {"learning_rate": 1e-2}
+    assert found["best"] == {"learning_rate": 1e-2}
     shown = opened.run(opened.parse("trials 1"))
-    assert shown.data["trials"] == trials and trials[shown.data["best"] - 1]["settings"] == told["best"] and shown.opens == "trials:1"
+    assert shown.data["trials"] == trials and trials[shown.data["best"] - 1]["settings"] == found["best"] and shown.opens == "trials:1"
     record = opened.workspace.models.get("swept")
     assert record.kind == "adapter" and record.facts["learning_rate"] == 1e-2 and record.facts["sweep"]["trials"] == 2
     assert record.facts["eval_loss_after"] == pytest.approx(losses[1e-2])
     assert not list(opened.workspace.paths.job("1").glob("trials/*")), "what the trials needed is gone"
+    told = [event for event in opened.events_of("1") if isinstance(event, JobProgress) and event.unit == "trials"]
+    assert {event.total for event in told} == {2} and [event.done for event in told] == sorted(event.done for event in told)
+    assert told[-1].done == 2 and any(0 < event.done < 1 for event in told), "the bar is that of the whole sweep"
 
 
 def test_halving_stops_what_is_behind(opened: Engine) -> None:

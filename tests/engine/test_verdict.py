@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -204,6 +205,20 @@ def test_the_nearest_training_rows_are_those_that_mean_the_same(with_starter: Pa
         assert all(row["address"].startswith("tickets/train/") for row in found["rows"]), "the test split is left out"
     finally:
         engine.close(5)
+
+
+def test_the_number_of_a_job_is_no_run_and_it_is_said_which_it_made(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "asked.jsonl").write_text(instruction_rows(4))
+    job = finish(engine, engine.run(engine.parse(f"add {tmp_path / 'asked.jsonl'}")).data["job"]).id
+    for line, said in (
+        (f"worst {job}", rf"There is no run {job}\. Job {job} \(add asked\) is done\. Runs have numbers of their own"),
+        ("compare 98 99", r"There is no run 98\. Runs have numbers"), ("worst 77", r"Job 77 made run 1\."),
+    ):  # fmt: skip
+        if "77" in line:
+            engine.workspace.runs.add(RunRecord("77", "m", "asked", "train", "x", "generation", 4, {}, str(tmp_path / "none")))
+        with pytest.raises(NotFound) as caught:
+            engine.run(engine.parse(line))
+        assert re.search(said, str(caught.value)), str(caught.value)
 
 
 def test_what_can_not_be_measured_is_said_of_the_model_that_it_is_about(engine: Engine, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.commands.base import Desk, Field, Now
-from engine.commands.evaluation.evaluate import otherwise, run_data
+from engine.commands.evaluation.evaluate import no_run, otherwise, run_data
 from engine.errors import BitternError, DataError, NotFound
 from engine.results import Result, Table
 
@@ -86,7 +86,7 @@ def runs_of(workspace: Workspace, name: str, task: str = "") -> list[RunRecord]:
         raise NotFound(f"“{name}” has been measured by {found[0].task}, not by {task}.", otherwise(workspace, found[0], task))
     if workspace.models.find(name):
         raise NotFound(f"“{name}” has not been measured yet.", f"Measure it: evaluate {name} --on DATASET")
-    raise NotFound.named("run or model", name, {run.model for run in runs} | {run.id for run in runs}, "`runs` lists what has been measured.")
+    raise no_run(workspace, name, runs)
 
 
 def measured_on(workspace: Workspace, run: RunRecord) -> DatasetRecord:

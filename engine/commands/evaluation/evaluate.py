@@ -251,6 +251,15 @@ def otherwise(workspace: Workspace, run: RunRecord, task: str) -> str:
     return f"`runs` lists what has been measured. By {task} one can measure a model of the kind {', '.join(kind.models)}, on {kind.needs}."
 
 
+def no_run(workspace: Workspace, name: str, runs: list[RunRecord]) -> NotFound:
+    """The error for a run that is not there; a job's number is one that people give for it."""
+    if not name.isdigit():
+        return NotFound.named("run or model", name, {run.model for run in runs}, "`runs` lists what has been measured.")
+    job, made = next((job for job in workspace.jobs.all() if job.id == name), None), [run.id for run in runs if run.job == name]
+    of_job = f"Job {name} made run {' and '.join(made)}." if made else f"Job {name} ({job.title}) is {job.state}." if job else ""
+    return NotFound(f"There is no run {name}.", f"{of_job} Runs have numbers of their own: `runs` lists them.".strip())
+
+
 def split_of(asked: str, dataset: DatasetRecord) -> str:
     """The split to measure on: test or validation before anything that was trained on."""
     known = [name for name, rows in dataset.splits.items() if rows]

@@ -44,7 +44,7 @@ class Checkpoints(Now):
         if going and record.state in ("running", "queued"):
             raise JobRefused(f"Job {record.id} is {record.state}: it looks after its own checkpoints.", f"Pause it first: pause {record.id}")
         rows = [
-            [str(one.step), "" if one.loss is None else f"{one.loss:.4f}", size(one.bytes), "" if one.whole else "torn: it can't be used",
+            [str(one.step), one.says, size(one.bytes), "" if one.whole else "torn: it can't be used",
              ("removed" if self.yes else "would go") if one in going else ""]
             for one in found
         ]  # fmt: skip
@@ -54,7 +54,7 @@ class Checkpoints(Now):
         freed = sum(one.bytes for one in going)
         data = {
             "job": record.id, "removed": [one.step for one in going] if self.yes else [], "would_remove": [one.step for one in going], "bytes": freed,
-            "checkpoints": [{"step": one.step, "eval_loss": one.loss, "bytes": one.bytes, "whole": one.whole} for one in found],
+            "checkpoints": [{"step": one.step, "eval_loss": one.loss, "measured": one.measured, "bytes": one.bytes, "whole": one.whole} for one in found],
         }  # fmt: skip
         if not found:
             return Result(f"Job {record.id} has no checkpoints. {DONE}", data)
@@ -124,7 +124,7 @@ class Scrub(Work):
         told: list[dict[str, Any]] = [{"step": 0, "eval_loss": None, "answer": answers[0]}]
         told += [{"step": one.step, "eval_loss": one.loss, "answer": answer} for one, answer in zip(steps, answers[1:], strict=True)]
         data = {"job": record.id, "base": base, "prompt": self.prompt, "system": self.system, "answers": told}
-        rows = [[str(one["step"]), "" if one["eval_loss"] is None else f"{one['eval_loss']:.4f}", str(one["answer"])] for one in told]
+        rows = [["0", "", answers[0]], *([str(one.step), one.says, answer] for one, answer in zip(steps, answers[1:], strict=True))]
         summary = f"{len(told)} answers to “{' '.join(self.prompt.split())[:60]}”, from {base} to step {steps[-1].step}."
         return Result(summary, data, Table(["step", "held-out loss", "answer"], rows), opens=f"scrub:{job.id}")
 
