@@ -242,6 +242,12 @@ def test_answers_of_one_run_are_scored(house: Engine, server: Server) -> None:
     assert (found["side"], found["score"], found["scores"]["5"], found["scores"]["2"]) == ("tuned", 3.5, 3, 3)
     assert found["low"] < 3.5 < found["high"]
     assert house.run(house.parse(f"verdicts {found['job']} --show all")).data["rows"][0]["score"] == 2
+    server.answer = lambda body: "Hm." if "much longer" in body["messages"][0]["content"] else json.dumps({"score": "2"})
+    some = done(house, "judge tuned --by served")
+    told = house.result(str(some["job"])).summary
+    assert "3 of 6 answers." in told and "3 answers left out: its words could not be read. They stand in" in told, "a mean of half of them says so"
+    server.answer = lambda body: "Hm."
+    assert "served scored nothing, 0 of 6 answers. 6 answers left out" in house.result(str(done(house, "judge tuned --by served")["job"])).summary
 
 
 def test_a_tiny_model_is_held_to_the_form(house: Engine, tmp_path: Path) -> None:

@@ -52,11 +52,15 @@ def _aloud(data: dict[str, Any]) -> str:
         said.append(f"It agrees with {votes['raw']:.0%} of {len_of(votes['votes'], 'vote')}{kappa}.")
     else:
         said.append("No person has voted on these pairs yet.")
-    if data["left_out"]:
-        said.append(f"{len_of(data['left_out'], 'pair')} left out: too long for the judge.")
+    return " ".join([*said, *_left_out(data, "pair")])
+
+
+def _left_out(data: dict[str, Any], what: str) -> list[str]:
+    """What has no verdict, and why: a sentence for each reason."""
+    said = [f"{len_of(data['left_out'], what)} left out: too long for the judge."] if data["left_out"] else []
     if data["unread"]:
-        said.append(f"{len_of(data['unread'], 'pair')} left out: its words could not be read.")
-    return " ".join(said)
+        said.append(f"{len_of(data['unread'], what)} left out: its words could not be read. They stand in {data['verdicts']}.")
+    return said
 
 
 def _table(data: dict[str, Any]) -> Table:
@@ -91,9 +95,10 @@ def scored(data: dict[str, Any], rows: list[dict[str, Any]]) -> Result:
     data |= {
         "side": side, "score": mean, "low": low, "high": high, "scores": counts, "unread": unread, "left_out": sum(not row["asked"] for row in rows),
     }  # fmt: skip
-    said = f"{side}: {mean:.2f} of 5 by {data['judge']} ({low:.2f} to {high:.2f})" if found else f"{data['judge']} scored nothing that could be read"
+    said = f"{side}: {mean:.2f} of 5 by {data['judge']} ({low:.2f} to {high:.2f})" if found else f"{data['judge']} scored nothing"
     table = Table(["score", "answers"], [[score, str(count)] for score, count in counts.items()])
-    return Result(f"{said}, {len_of(len(found), 'answer')}.", data, table)
+    many = len_of(len(found), "answer") if len(found) == len(rows) else f"{len(found):,} of {len_of(len(rows), 'answer')}"
+    return Result(" ".join([f"{said}, {many}.", *_left_out(data, "answer")]), data, table)
 
 
 def listed(jobs: list[JobRecord]) -> Result:
