@@ -35,8 +35,9 @@ def put_in_place(
     """Have the trained model written, move it into the workspace at once, and record it."""
     workspace = job.workspace
     job.progress(0, None, "step", "saving the model")
-    final = workspace.paths.models / spec.name
-    temporary = workspace.paths.models / f".training-{spec.name}-{job.id}"
+    name = _own_name(job, spec.name)
+    final = workspace.paths.models / name
+    temporary = workspace.paths.models / f".training-{name}-{job.id}"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         write(temporary)
@@ -46,7 +47,7 @@ def put_in_place(
     dataset = dataset_of(job, spec.dataset, begun=True)
     before, after = first_and_last(state.log_history, "eval_loss")
     record = ModelRecord(
-        name=spec.name,
+        name=name,
         kind=how.kind(spec),
         source=f"trained from {spec.base} on {spec.dataset}",
         bytes=sum(file.stat().st_size for file in final.rglob("*") if file.is_file()),
@@ -62,6 +63,18 @@ def put_in_place(
     workspace.models.put(record)
     job.changed("models", record.name)
     return record
+
+
+def _own_name(job: JobContext, name: str) -> str:
+    """``name``, or ``name-2``, … where another job has left a model of that name since this one began: it is not replaced."""
+    models = job.workspace.models
+    found = models.find(name)
+    if found is None or found.facts.get("job") == job.id:
+        return name
+    taken = set(models.names())
+    free = next(other for number in range(2, len(taken) + 3) if (other := f"{name}-{number}") not in taken)
+    job.log(f"There is a model called “{name}” by now: this one is called “{free}”.", "warning")
+    return free
 
 
 def _method_facts(spec: TrainSpec) -> dict[str, Any]:

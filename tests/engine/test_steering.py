@@ -10,7 +10,7 @@ import pytest
 
 from engine import events
 from engine.engine import Engine
-from engine.errors import JobError
+from engine.errors import BitternError, JobError
 from engine.training import reporting
 from engine.training.recipes import recipe
 from engine.training.spec import TrainSpec
@@ -217,3 +217,19 @@ def test_a_preflight_finds_the_batch_that_fits(tiny: Engine, monkeypatch: pytest
     monkeypatch.setattr(preflight._Clock, "on_step_begin", begins)
     data = tiny.result(start(tiny, "preflight tiny --on lines --batch-size 6 --rows 12 --eval-rows 4")).data
     assert (data["asked_batch_size"], data["batch_size"], data["grad_accumulation"], data["steps"]) == (6, 3, 2, 2)
+
+
+def test_a_name_is_given_once_and_no_model_is_replaced(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        at_step(4, lambda report: report._job.token.ask("pause"), patched)
+        job = start(tiny, f"{LINE} twin", "paused")
+    with pytest.raises(BitternError, match=f"Job {job}, which is paused, makes a model called “twin”") as caught:
+        tiny.run(tiny.parse(f"{LINE} twin"))
+    assert f"cancel {job}" in caught.value.hint
+    tiny.run(tiny.parse(f"cancel {job}"))
+    other = start(tiny, f"{LINE} twin --seed 5")
+    tiny.run(tiny.parse(f"resume {job}"))
+    finish(tiny, job)
+    assert tiny.workspace.models.get("twin").facts["job"] == other, "what another training left is still there"
+    assert tiny.result(job).data["model"] == "twin-2" and tiny.workspace.models.get("twin-2").facts["job"] == job
+    assert "this one is called “twin-2”" in log(tiny, job)

@@ -182,6 +182,12 @@ def _check_name(workspace: Workspace, name: str) -> None:
     check_name("model", name)
     if workspace.models.find(name) is not None:
         raise BitternError(f"There is a model called “{name}” already.", "Choose another with --name.")
+    for job in workspace.jobs.all():
+        if job.verb in ("train", "sweep") and job.state in ("queued", "running", "paused", "interrupted") and job.command.get("name") == name:
+            raise BitternError(
+                f"Job {job.id}, which is {job.state}, makes a model called “{name}”.",
+                f"Choose another with --name, or give that one up: cancel {job.id}",
+            )
 
 
 def _free_name(desk: Desk, wanted: str) -> str:
