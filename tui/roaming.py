@@ -176,7 +176,7 @@ class Roaming(Base):
             self.action_go(self.view.panel if self.view.panel in KINDS else "datasets")
 
     def stop(self, message: Message) -> None:
-        """Ask an answer to stop, and say so: a model that still reads the question stops when it has read it."""
+        """Ask an answer to stop, and say so: a model that still reads the question hears it between two batches."""
         self.engine.stop(message.ticket)
         message.stopping = True
         self.run_worker(self.draw_chat([message]))
