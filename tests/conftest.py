@@ -21,9 +21,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 DEAREST = (
-    "test_training.py", "test_main_job.py", "test_kill.py", "test_full_disk.py", "test_families.py", "test_backends.py", "test_tune_screen.py",
+    "test_training.py", "test_kill.py", "test_main_job.py", "test_full_disk.py", "test_families.py", "test_backends.py", "test_tune_screen.py",
 )  # fmt: skip
-"""Files with tests of a minute or more. They go first: begun last, one of them would be waited for by a single worker."""
+"""Files with tests of a minute or more. They go first: begun last, one of them would be waited for by a single worker. The first and the
+third need the starter, which the third would wait for beside the first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

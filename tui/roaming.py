@@ -89,10 +89,8 @@ class Roaming(Base):
         if panel in KINDS and self.size.width < WIDE:
             self.view.detail = ""
         self.arrange()
-        if panel == "chat":
-            self.parts.box.focus()
-        else:
-            self.main.query_one(f"#{panel}").focus()
+        # At once: keys that are typed right behind this one go there, too.
+        self.main.set_focus(self.parts.box if panel == "chat" else self.main.query_one(f"#{panel}"))
 
     @property
     def sees_chat(self) -> bool:

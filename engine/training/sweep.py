@@ -23,6 +23,7 @@ from engine.training import space as spaces
 from engine.training.loop import train_in_memory
 from engine.training.outcome import put_in_place
 from engine.training.recipes import recipe
+from engine.training.spec import measured_every, steps_in_all
 from engine.training.trials import FILE, Trial, best, kept
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def sweep(
         study, trial, settings = _ask(how, space, done, number, spec.seed, combinations)
         own = spec.model_copy(update=settings)
         prepared = rows_of(own)
+        if how == "halving" and measured_every(own, len(prepared.train)) >= steps_in_all(own, len(prepared.train)):
+            job.log(f"Trial {number + 1} is measured at its end alone, so it can't be halved: a smaller --eval-steps lets it.", "warning")
         words = ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings.items())
         job.log(f"Trial {number + 1} of {count}: {words}.")
         done.append(_run(job, number, count, own, work, prepared, folder, settings, (study, trial) if how == "halving" else None, best(done)))

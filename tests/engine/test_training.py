@@ -257,14 +257,14 @@ def test_the_starter_learns_an_instruction_set(with_converted: Path, monkeypatch
 
     monkeypatch.setenv("BITTERN_RUNNER", "thread")
     file = with_converted / "requests.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in requests(124)), "utf-8")
+    file.write_text("".join(json.dumps(row) + "\n" for row in requests(84)), "utf-8")
     engine = Engine(with_converted, everything=True)
     try:
         finish(engine, engine.run(engine.parse(f"add {file} --name requests")).data["job"])
-        line = "train smollm2 --on requests --eval-rows 8 --batch-size 8 --max-length 96 --eval-steps 100 --learning-rate 0.002 --allow leak --name taught"
+        line = "train smollm2 --on requests --eval-rows 8 --batch-size 8 --max-length 96 --eval-steps 100 --learning-rate 0.003 --allow leak --name taught"
         finish(engine, engine.run(engine.parse(line)).data["job"], seconds=400)
         facts = engine.workspace.models.get("taught").facts
-        assert facts["rows"] == 112
+        assert facts["rows"] == 76
         assert facts["eval_loss_after"] < facts["eval_loss_before"] - 3.0, "nats a token"
         assert engine.workspace.models.get("taught").kind == "adapter"
     finally:
