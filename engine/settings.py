@@ -29,7 +29,12 @@ class Settings(BaseSettings):
     hub_stall: float = Field(60.0, gt=0, description="Seconds without a single byte after which a download or a question to the Hub is given up")
     hub_wait: float = Field(900.0, ge=0, description="The longest time in seconds that a job waits when the Hub asks to slow down")
     context: int = Field(4096, ge=256, description="Context window asked of a chat model, in tokens")
-    batch: int = Field(256, ge=32, le=4096, description="Tokens of a prompt that llama.cpp reads at once on a CPU: between two batches it hears Esc")
+    batch: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Tokens of a prompt that llama.cpp reads at once on a CPU, and hears Esc between; 0 is 512, or 128 from 600 MB on",
+    )
     precise: bool = Field(False, description="Compute answers in 32 bits where that can be chosen: slower, and the same words in every engine")
     lookup: int = Field(0, ge=0, le=64, description="Tokens that llama.cpp copies from the conversation and checks in one step; 0 is off")
     theme: str = Field("textual-dark", description="The screen's theme")

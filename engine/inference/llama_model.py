@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from engine.inference.llamacpp import LlamaCpp
 from engine.inference.protocol import Read, Sampling
-from engine.settings import Settings
 from engine.store.models import ModelRecord
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class LlamaModel:
         """The fields of a ``ModelRecord`` and of ``Settings``; ``adapters`` are pairs of a GGUF's path and a version of it.
         Raises ``ModelError``."""
         beside = {_key(path, version): Path(path) for path, version in adapters}
-        # What the parent decided holds, also where the environment says otherwise.
-        self._model = LlamaCpp(ModelRecord(**record), Settings.model_construct(**settings), beside, cpu=cpu)
+        # Not a ``Settings``: what the parent decided holds, and pydantic takes a quarter of a second to come.
+        chosen: Any = SimpleNamespace(**settings)
+        self._model = LlamaCpp(ModelRecord(**record), chosen, beside, cpu=cpu)
 
     def facts(self, cancel: CancelToken) -> dict[str, Any]:  # noqa: ARG002
         """All but the name, the adapter and the note, which differ between those who share it."""

@@ -20,6 +20,7 @@ from engine.inference.heard import Heard
 from engine.inference.llama_server import no_gpu, open_server
 from engine.inference.pictures import blind, pictured, sent
 from engine.inference.protocol import SMALL, Facts, Read, Sampling, Usage, unheard
+from engine.inference.refusals import no_template, no_tools, too_long
 from engine.models.gguf_header import read_header
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class LlamaCpp:
             parameters.n_gpu_layers = 0
         if no_gpu(parameters):
             # It hears whether it should stop, and says how far it is, between two of these.
-            parameters.n_batch = parameters.n_ubatch = settings.batch
+            parameters.n_batch = parameters.n_ubatch = settings.batch or (512 if record.bytes < SMALL else 128)
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
         parameters.lora_init_without_apply = True
         if settings.precise:
@@ -282,23 +283,3 @@ def _explain(error: dict[str, Any], facts: Facts) -> ModelError:
     if error.get("type") == "exceed_context_size_error":
         return too_long(facts.name, int(error.get("n_prompt_tokens", 0)), facts.context)
     return ModelError(f"{facts.name} failed: {error.get('message', error)}", "Try again; `clear` starts a new conversation.")
-
-
-def too_long(name: str, tokens: int, context: int) -> ModelError:
-    """The prompt does not fit the context window."""
-    return ModelError(
-        f"That is {tokens} tokens, and {name} reads at most {context}.", "Shorten it, start afresh with `clear`, or raise BITTERN_CONTEXT."
-    )
-
-
-def no_template(name: str) -> ModelError:
-    """A base model: it goes on with a text, and knows no turns."""
-    return ModelError(
-        f"{name} has no chat template, so it can't chat.",
-        "It can go on with a text: complete TEXT. To chat, train it (what is trained chats), or use an instruction-tuned model.",
-    )
-
-
-def no_tools(name: str) -> ModelError:
-    """A template that leaves tools out: the model would never hear of them."""
-    return ModelError(f"{name} can't call tools: its chat template knows none.", "Use a model that was tuned for them, or ask without --tools.")

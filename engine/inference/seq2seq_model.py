@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.devices import set_torch_threads
-from engine.inference.llamacpp import no_tools
 from engine.inference.pictures import blind, pictured
+from engine.inference.refusals import no_tools
 from engine.inference.torch_model import TorchModel, _ends
 from engine.models.load import checked_device, load_seq2seq
 from engine.models.source import source

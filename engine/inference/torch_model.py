@@ -11,9 +11,9 @@ from engine.devices import cpu_bf16, set_torch_threads
 from engine.errors import ModelError
 from engine.inference.calls import OPENINGS, parse, unfolded
 from engine.inference.constraint import Constraint, grammar
-from engine.inference.llamacpp import no_template, no_tools, too_long
 from engine.inference.pictures import blind, eyeless, opened, pictured
 from engine.inference.protocol import SMALL, Sampling, decoding_rate
+from engine.inference.refusals import no_template, no_tools, too_long
 from engine.inference.stops import Stops
 from engine.inference.widened import widen
 from engine.jobs.context import CancelToken

@@ -102,7 +102,7 @@ def main() -> None:
     workspace = bench_home("smollm2")
     path = workspace.models.get("smollm2").gguf
     began = time.perf_counter()
-    pool = ModelPool(workspace, hosted=False)
+    pool = ModelPool(workspace, hosted=True)
     import xllamacpp  # noqa: F401
 
     imported = time.perf_counter() - began

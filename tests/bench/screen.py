@@ -60,7 +60,9 @@ async def measure(home: Path) -> None:
         await until(lambda: engine.workspace.datasets.find("lines"), 60)
         await chat_rate(engine)  # loads the model
         idle = [await chat_rate(engine) for _ in range(3)]
-        job = engine.run(engine.parse("train smollm2 --on lines --max-steps 400 --batch-size 4 --eval-rows 8 --eval-steps 400")).data["job"]
+        job = engine.run(engine.parse("train smollm2 --on lines --max-steps 400 --batch-size 4 --eval-rows 8 --eval-steps 400 --allow leak")).data[
+            "job"
+        ]
         await until(lambda: any(type(event).__name__ == "JobMetric" and event.name == "loss" for event in engine.events_of(job)), 300)  # type: ignore[attr-defined]
         await app.show_detail("job", job)
         lags: list[float] = []

@@ -10,7 +10,8 @@ import pytest
 
 from engine.engine import Engine
 from engine.errors import BitternError
-from engine.events import JobProgress
+from engine.events import JobLog, JobProgress
+from engine.jobs import journal
 from engine.training import space
 from engine.training.recipes.table import RECIPES, preset
 from engine.training.spec import TrainSpec
@@ -101,6 +102,14 @@ def test_halving_stops_what_is_behind(opened: Engine) -> None:
     assert stopped and all(trial["steps"] < 6 for trial in stopped)
     best = min((trial for trial in trials if trial["state"] == "done"), key=lambda trial: trial["eval_loss"])
     assert all(best["eval_loss"] <= trial["eval_loss"] for trial in stopped)
+
+
+def test_a_halving_that_measures_at_the_end_alone_says_so(opened: Engine) -> None:
+    line = LINE.replace("--eval-steps 2", "--eval-steps 9")
+    ended(opened, f'{line} --how halving --trials 2 --over "rank=2,4"')
+    [job] = [record.id for record in opened.jobs() if record.verb == "sweep"]
+    said = [event.text for event, _ in journal.read(opened.workspace.paths.job(job) / "events.jsonl") if isinstance(event, JobLog)]
+    assert sum("a smaller --eval-steps lets it" in text for text in said) == 2
 
 
 def test_a_stopped_sweep_goes_on_to_the_same_trials(opened: Engine) -> None:

@@ -71,6 +71,16 @@ async def test_a_slash_and_what_is_typed_at_once_behind_it_is_a_line(home: Path)
         await until(lambda: box.text == "/usx/")
 
 
+async def test_what_is_typed_at_once_behind_f5_is_said(home: Path) -> None:
+    async with screen(home, WIDE) as (app, pilot):
+        await pilot.press("f4")
+        await until(lambda: isinstance(app.focused, JobsPanel))
+        for key, letter in (("f5", None), ("h", "h"), ("i", "i")):
+            app.post_message(keys.Key(key, letter))
+        box = app.main.query_one(ChatBox)
+        await until(lambda: box.text == "hi")
+
+
 async def test_a_lone_slash_is_no_question(home: Path) -> None:
     async with screen(home, NARROW) as (app, pilot):
         await pilot.press("slash", "enter")
