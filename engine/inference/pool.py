@@ -87,6 +87,7 @@ class ModelPool:
             finally:
                 for backend in opened:
                     self._note(record, backend)
+                self._forget_unbuilt(record.beneath or record.name)
 
     @contextmanager
     def use(self, name: str = "", use: Use = "chat") -> Iterator[Backend]:
@@ -173,6 +174,14 @@ class ModelPool:
         held.opened.close()
         self.changed()
 
+    def _forget_unbuilt(self, name: str) -> None:
+        """A base that could not be loaded, or whose process has died, is not held."""
+        if gone := [key for key, held in list(self._held.items()) if held.name == name and not held.opened.built]:
+            with self._lock:
+                for key in gone:
+                    if key in self._held:
+                        self._drop(key)
+
     def _note(self, record: ModelRecord, backend: Backend) -> None:
         for held in self.holding():
             if isinstance(backend, Hosted) and held.opened is backend.host:
@@ -232,12 +241,7 @@ class ModelPool:
         # An adapter trained again under its name is another adapter.
         beside = (str(convert_adapter(self._workspace, record, base)), record.created)
         tuned = Hosted(record.name, self._llamacpp(base, use, frozenset([beside])), *beside)
-        try:
-            # Loaded now: where llama.cpp can't, transformers may.
-            _ = tuned.facts
-        except ModelError:
-            self._drop(base.name)
-            raise
+        _ = tuned.facts  # Loaded now: where llama.cpp can't, transformers may.
         return tuned
 
     def _converted(self, base: ModelRecord) -> Beside:

@@ -40,6 +40,12 @@ class Host:
         self._process: BaseProcess | None = None
         self._channel: Channel | None = None
         self._object: Any = None
+        self._made = False
+
+    @property
+    def built(self) -> bool:
+        """Whether the object is there: it has been made, and its process has not ended since."""
+        return self._object is not None or self._made
 
     def call(self, method: str, cancel: CancelToken | None = None, **values: Any) -> Any:
         """The method's answer. Raises what it raises, or ``ModelError`` when its process died."""
@@ -65,7 +71,7 @@ class Host:
     def close(self) -> None:
         """End the process and free what it holds."""
         process, channel, self._process, self._channel = self._process, self._channel, None, None
-        self._object = None
+        self._object, self._made = None, False
         if channel is not None:
             channel.close()
         if process is not None:
@@ -85,10 +91,14 @@ class Host:
                 message = channel.receive(timeout=0.05)
                 if message is None:
                     continue
-                if "item" in message:
+                if "built" in message:
+                    self._made = True
+                elif "item" in message:
                     yield message["item"]
                 elif "error" in message:
                     finished = True
+                    if not self._made:
+                        self.close()  # A process that could not make its object holds nothing worth keeping.
                     raise from_dict(message["error"])
                 elif "end" in message:
                     finished = True
@@ -155,7 +165,9 @@ def host_main(connection: Connection, factory: str, config: dict[str, Any], log:
     while True:
         request = requests.get()
         try:
-            held = held or _build(factory, config)
+            if held is None:
+                held = _build(factory, config)
+                channel.send({"built": True})
             for item in _items(getattr(held, request["method"])(cancel=request["token"], **request["values"])):
                 channel.send({"item": item})
             channel.send({"end": True})

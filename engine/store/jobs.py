@@ -23,21 +23,27 @@ OVER: tuple[State, ...] = ("done", "failed", "cancelled")
 LEASE_SECONDS = 15.0
 """A running job whose process has not been heard of for so long is taken to be interrupted."""
 
-MAKERS = {"model": ("train", "pull", "merge", "new"), "dataset": ("add", "keep")}
+MAKERS = {"model": ("train", "sweep", "pull", "merge", "new"), "dataset": ("add", "keep")}
 """The verbs whose ``name`` is that of the model or dataset that the job leaves."""
+
+
+def maker(database: Database, kind: Literal["model", "dataset"], name: str) -> JobRecord | None:
+    """The unfinished job that is to make a model or dataset of that name."""
+    row = database.row(
+        "SELECT * FROM jobs WHERE state NOT IN ('done', 'failed', 'cancelled') AND json_extract(command, '$.name') = ?"
+        " AND verb IN (SELECT value FROM json_each(?)) ORDER BY id DESC",
+        name, json.dumps(MAKERS[kind]),
+    )  # fmt: skip
+    return _record(row) if row else None
 
 
 def missing(database: Database, kind: Literal["model", "dataset"], name: str, known: Sequence[str], otherwise: str) -> NotFound:
     """The error for a name that is not there: an unfinished job may be about to make it."""
-    row = database.row(
-        "SELECT id, state FROM jobs WHERE state NOT IN ('done', 'failed', 'cancelled') AND json_extract(command, '$.name') = ?"
-        " AND verb IN (SELECT value FROM json_each(?)) ORDER BY id DESC",
-        name, json.dumps(MAKERS[kind]),
-    )  # fmt: skip
-    if row is None:
+    job = maker(database, kind, name)
+    if job is None:
         return NotFound.named(kind, name, known, otherwise)
-    going_on = "" if row["state"] in ("queued", "running") else f" Go on with it: resume {row['id']}"
-    return NotFound(f"There is no {kind} called “{name}” yet.", f"Job {row['id']}, which makes it, is {row['state']}.{going_on}")
+    going_on = f" Go on with it: resume {job.id}" if job.resumable else ""
+    return NotFound(f"There is no {kind} called “{name}” yet.", f"Job {job.id}, which makes it, is {job.state}.{going_on}")
 
 
 @dataclass(frozen=True, slots=True)

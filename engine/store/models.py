@@ -39,6 +39,11 @@ class ModelRecord:
         return self.base if self.kind == "adapter" else ""
 
 
+def free_name(wanted: str, taken: set[str]) -> str:
+    """``wanted``, or ``wanted-2``, … where that is taken."""
+    return next(name for name in (wanted, *(f"{wanted}-{number}" for number in range(2, len(taken) + 3))) if name not in taken)
+
+
 class ModelTable:
     def __init__(self, database: Database) -> None:
         self._db = database

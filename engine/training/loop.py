@@ -49,10 +49,10 @@ class Trained:
     model: Any
     state: TrainerState
     seconds: float
+    reached: int
+    """The step that it went to, where ``state`` may be that of an earlier one, the best."""
     ended: Ended = ""
     """Why it ended before its last step; empty when it did not."""
-    reached: int = 0
-    """The step that it went to, where ``state`` may be that of an earlier one, the best."""
 
 
 def fine_tune(job: JobContext, spec: TrainSpec, gate: Callable[[TrainSpec, Prepared], dict[str, Any]] | None = None) -> Result:
@@ -130,7 +130,7 @@ def train(
         # Killed between the last step and the end: the Trainer would take one step too many.
         trainer._load_from_checkpoint(str(last))
         trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
-        return _best(job, spec, trainer, before) if spec.patience else Trained(model, trainer.state, before)
+        return _best(job, spec, trainer, before) if spec.patience else Trained(model, trainer.state, before, trainer.state.global_step)
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     except (MemoryError, RuntimeError) as error:
@@ -144,7 +144,7 @@ def train(
     if trainer.state.global_step < trainer.state.max_steps:
         job.check()
         raise BitternError(f"The training ended at step {trainer.state.global_step} of {trainer.state.max_steps}.", "Resume the job.")
-    return Trained(model, trainer.state, report.seconds)
+    return Trained(model, trainer.state, report.seconds, trainer.state.global_step)
 
 
 def keeps_best(spec: TrainSpec) -> bool:
@@ -167,13 +167,13 @@ def _best(job: JobContext, spec: TrainSpec, trainer: Trainer, seconds: float, en
     folder = Path(state.best_model_checkpoint) if state.best_model_checkpoint else None
     if folder is None or checkpoints.marker(folder) is None or checkpoints.step_of(folder) == state.global_step:
         job.log(f"{why}The weights of step {state.global_step} of {state.max_steps} are kept.")
-        return Trained(trainer.model, state, seconds, ended, state.global_step)
+        return Trained(trainer.model, state, seconds, state.global_step, ended)
     trainer._load_from_checkpoint(str(folder))
     best = TrainerState.load_from_json(str(folder / "trainer_state.json"))
     job.log(
         f"{why}The best weights are kept: those of step {best.global_step}, held-out loss {state.best_metric:.4g}; it went to step {state.global_step}."
     )
-    return Trained(trainer.model, best, seconds, ended, state.global_step)
+    return Trained(trainer.model, best, seconds, state.global_step, ended)
 
 
 def build(spec: TrainSpec, how: Recipe, prepared: Prepared, model: Any, root: Path, *, resumed: bool) -> Trainer:

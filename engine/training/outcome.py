@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.data.lineage.pinned import dataset_of
 from engine.paths import replace_folder
 from engine.results import Result, Table
-from engine.store.models import ModelRecord
+from engine.store.models import ModelRecord, free_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +71,7 @@ def _own_name(job: JobContext, name: str) -> str:
     found = models.find(name)
     if found is None or found.facts.get("job") == job.id:
         return name
-    taken = set(models.names())
-    free = next(other for number in range(2, len(taken) + 3) if (other := f"{name}-{number}") not in taken)
+    free = free_name(name, set(models.names()))
     job.log(f"There is a model called “{name}” by now: this one is called “{free}”.", "warning")
     return free
 
@@ -93,7 +92,7 @@ def tell(spec: TrainSpec, record: ModelRecord, trained: Trained) -> Result:
     table = Table(["measure", "before", "after"], [[MEASURES[name], _figure(before), _figure(after)] for name, (before, after) in pairs.items()])
     data = {
         "model": record.name, "kind": record.kind, "base": spec.base, "dataset": spec.dataset, "recipe": spec.recipe, "steps": state.global_step,
-        "rows": record.facts["rows"], "seconds": round(seconds, 1), "reached": trained.reached or state.global_step, "ended": trained.ended,
+        "rows": record.facts["rows"], "seconds": round(seconds, 1), "reached": trained.reached, "ended": trained.ended,
         **{f"{name}_{when}": value for name, pair in pairs.items() for when, value in zip(("before", "after"), pair, strict=True)},
         "losses": [[entry["step"], entry["loss"]] for entry in history if "loss" in entry],
         "eval_losses": [[entry["step"], entry["eval_loss"]] for entry in history if "eval_loss" in entry],
@@ -103,7 +102,7 @@ def tell(spec: TrainSpec, record: ModelRecord, trained: Trained) -> Result:
 
 def _how_far(spec: TrainSpec, trained: Trained) -> str:
     """How many steps it took, which of them is kept, and what ended it where that was not the last one."""
-    state, reached = trained.state, trained.reached or trained.state.global_step
+    state, reached = trained.state, trained.reached
     kept = f"in {reached} steps" if reached == state.global_step else f"at step {state.global_step}, the best of {reached}"
     why = {"patience": f"no gain in {spec.patience} measures", "finish": "on request"}.get(trained.ended, "")
     ended = f"; stopped before step {state.max_steps}: {why}" if why else ""

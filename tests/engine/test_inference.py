@@ -167,6 +167,7 @@ def test_a_damaged_file_is_a_clear_error(tiny: tuple[Workspace, Path], home: Pat
         with pytest.raises(ModelError) as caught, pool.use(name) as backend:
             say(backend, [user("hello")])
         assert caught.value.hint
+        assert not pool.holding(), "nothing of it is held"
 
 
 @pytest.mark.slow
@@ -188,6 +189,7 @@ def test_llamacpp_in_a_process_of_its_own_says_the_same_and_takes_nobody_with_it
             with pool.use("tiny") as backend, pytest.raises(ModelError, match="crashed \\(signal 6\\)"):
                 for _ in backend.stream(long, GREEDY, CancelToken()):
                     os.kill(held.process or 0, signal.SIGABRT)
+            assert not pool.holding() and not pool.loaded()
             with pool.use("tiny") as backend:
                 assert say(backend, long) == said[False][0], "it is loaded afresh"
             assert pool.unload() == ["tiny"]

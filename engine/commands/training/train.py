@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.commands.base import Desk, Field, Work
 from engine.commands.naming import check_name
 from engine.errors import BitternError, DataError, ModelError, NotFound, Repair
+from engine.store.jobs import maker
+from engine.store.models import free_name
 from engine.training.recipes.table import RECIPES, Preset, preset, suits
 from engine.training.spec import Init, Loss, Method, Quantise, RecipeName, TrainSpec
 
@@ -182,12 +184,11 @@ def _check_name(workspace: Workspace, name: str) -> None:
     check_name("model", name)
     if workspace.models.find(name) is not None:
         raise BitternError(f"There is a model called “{name}” already.", "Choose another with --name.")
-    for job in workspace.jobs.all():
-        if job.verb in ("train", "sweep") and job.state in ("queued", "running", "paused", "interrupted") and job.command.get("name") == name:
-            raise BitternError(
-                f"Job {job.id}, which is {job.state}, makes a model called “{name}”.",
-                f"Choose another with --name, or give that one up: cancel {job.id}",
-            )
+    if job := maker(workspace.database, "model", name):
+        raise BitternError(
+            f"Job {job.id}, which is {job.state}, makes a model called “{name}”.",
+            f"Choose another with --name, or give that one up: cancel {job.id}",
+        )
 
 
 def _free_name(desk: Desk, wanted: str) -> str:
@@ -199,4 +200,4 @@ def _free_name(desk: Desk, wanted: str) -> str:
         if job.verb in ("train", "sweep") and job.state not in ("done", "cancelled")
     }
     plain = re.sub(r"[^\w.\-]+", "-", wanted).strip("-.") or "model"
-    return next(name for name in (plain, *(f"{plain}-{n}" for n in range(2, 10_000))) if name not in taken)
+    return free_name(plain, taken)
